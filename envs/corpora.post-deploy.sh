@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# Snakemake runs this in the new environment, at the root of the repository.
+set -euo pipefail
+pip install --no-deps -r envs/requirements.lock

@@ -1,0 +1,1 @@
+"""Adapting a language model to another language, measured: the package behind the workflow."""

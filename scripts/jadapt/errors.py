@@ -1,0 +1,29 @@
+"""Errors meant for the person at the keyboard, and how scripts end when they meet one."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+
+
+class UserError(Exception):
+    """Something the user can mend: one line that names the file, the key and the remedy."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint such as ``; did you mean 'seeds'?``, or the known names when none is near."""
+    known = sorted(str(name) for name in known)
+    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a script's ``main`` and exit; a `UserError` becomes one line and exit status 1."""
+    try:
+        sys.exit(main() or 0)
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)

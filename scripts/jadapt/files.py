@@ -1,0 +1,113 @@
+"""Small files that are either whole or absent, and the formats that rules exchange."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jadapt.errors import UserError
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success fsync and rename it, on failure remove it.
+
+    A reader therefore sees the old file or the whole new one, never a part, also after SIGKILL.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        # mkstemp creates files that only their owner can read; outputs follow the user's umask.
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, read in blocks."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented UTF-8 JSON, atomically."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; a broken one is a `UserError` that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+
+
+def write_jsonl(path: str | Path, records: Iterable[dict]) -> int:
+    """Write one JSON object a line, atomically; return how many."""
+    count = 0
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+        for record in records:
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_jsonl(path: str | Path) -> Iterator[dict]:
+    """Yield the objects of a JSON-lines file of this project; one bad line is fatal."""
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                yield json.loads(line)
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise UserError(f"{path}:{number}: not a line of UTF-8 JSON ({error})") from error
+
+
+def load_settings(text: str) -> dict:
+    """Read the value of ``--settings``: a JSON object, or the path of a JSON or YAML file."""
+    origin = "--settings"
+    if not text.lstrip().startswith("{"):
+        origin = f"--settings {text}"
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{origin}: {error.strerror}") from error
+    try:
+        # JSON first: YAML would read its 2e-05 as a word.
+        settings = json.loads(text)
+    except json.JSONDecodeError:
+        try:
+            settings = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"{origin}: neither JSON nor YAML ({error})") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{origin}: expected a mapping")
+    return settings
