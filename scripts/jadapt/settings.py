@@ -1,0 +1,212 @@
+"""The configuration: checked before anything runs, and resolved into what each rule needs.
+
+Imported by the Snakefile on every call, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from jadapt.errors import UserError, nearest
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "config" / "schemas"
+
+
+def read_schema(name: str) -> dict:
+    """Read ``config/schemas/{name}.schema.json``."""
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a YAML file that holds a mapping; its faults are `UserError`s that name the line."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark else ""
+        raise UserError(
+            f"{path}{place}: not valid YAML ({getattr(error, 'problem', error)})"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a mapping")
+    return content
+
+
+def check(content: dict, schema: dict, origin: str, at: str = "") -> None:
+    """Raise a `UserError` for the first place where ``content`` breaks ``schema``.
+
+    Args:
+        content: the configuration, or a part of it.
+        schema: a JSON Schema (draft 2020-12).
+        origin: the file to name in the message.
+        at: the path of ``content`` within the file, with a trailing dot.
+    """
+    validator = jsonschema.Draft202012Validator(schema)
+    error = min(validator.iter_errors(content), key=lambda e: list(map(str, e.path)), default=None)
+    if error is None:
+        return
+    where = at + ".".join(str(part) for part in error.path)
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = sorted(str(key) for key in error.instance if key not in known)
+        if known:
+            prefix = f"{where}." if where and not where.endswith(".") else where
+            raise UserError(
+                f"{origin}: unknown key '{prefix}{unknown[0]}'{nearest(unknown[0], known)}"
+            )
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        prefix = f"{where}." if where and not where.endswith(".") else where
+        raise UserError(f"{origin}: missing key '{prefix}{missing[0]}'")
+    if error.validator == "enum":
+        raise UserError(
+            f"{origin}: {where}: unknown value {error.instance!r}"
+            f"{nearest(error.instance, map(str, error.validator_value))}"
+        )
+    raise UserError(f"{origin}: {where or '(top level)'}: {error.message}")
+
+
+def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
+    """Check a study against its schema, the catalogue of corpora and the list of models.
+
+    Args:
+        config: the study's configuration; keys that belong to nobody are refused by name.
+        catalogue: the content of ``config/corpora.yaml``.
+        models: the content of ``config/models.yaml``.
+        origin: the file or files that the study was read from, for messages.
+
+    Returns:
+        ``config`` itself, with the environment's mirror filled in.
+    """
+    check(catalogue, read_schema("corpora"), "config/corpora.yaml")
+    check(models, read_schema("models"), "config/models.yaml")
+    schema = read_schema("study")
+    check(config, schema, origin)
+    _check_names(config, catalogue, models, origin)
+    for name, entry in config["methods"].items():
+        _check_method(name, entry, schema, origin)
+    for name in ("base", *config["methods"]):
+        _check_run(name, run_settings(config, name, config["seeds"][0]), config, models, origin)
+    # An empty variable means the same as none.
+    config["mirror"] = os.environ.get("JADAPT_MIRROR") or config.get("mirror")
+    return config
+
+
+def _known(names: Iterable[str], known: Iterable[str], key: str, origin: str) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise UserError(f"{origin}: {key}: unknown '{name}'{nearest(name, known)}")
+
+
+def _check_names(config: dict, catalogue: dict, models: dict, origin: str) -> None:
+    _known([config["model"]], models["models"], "model", origin)
+    for name, domain in catalogue["domains"].items():
+        _known(
+            domain["sources"],
+            catalogue["sources"],
+            f"domains.{name}.sources",
+            "config/corpora.yaml",
+        )
+    domains = config["corpora"]["domains"]
+    _known(domains, catalogue["domains"], "corpora.domains", origin)
+    for key in ("sequence", "tokenizer.domains", "evaluation.domains", "pretraining.domain"):
+        value: Any = config
+        for part in key.split("."):
+            value = value[part]
+        _known([value] if isinstance(value, str) else value, domains, key, origin)
+    _known(base_domains(config)[1:], domains, "pretraining.trace.domain", origin)
+    for name in [
+        *config["sequence"],
+        *config["tokenizer"]["domains"],
+        *base_domains(config),
+    ]:
+        if catalogue["domains"][name].get("optional"):
+            raise UserError(
+                f"{origin}: domain '{name}' is optional and may be missing, so nothing can be "
+                "trained on it; remove `optional` from it in config/corpora.yaml"
+            )
+    _known(
+        config["corpora"].get("maximum_documents", {}), domains, "corpora.maximum_documents", origin
+    )
+
+
+def _check_method(name: str, entry: dict, study: dict, origin: str) -> None:
+    methods = read_schema("methods")["$defs"]
+    at = f"methods.{name}."
+    if "method" not in entry:
+        raise UserError(f"{origin}: missing key '{at}method'{nearest('', methods)}")
+    _known([entry["method"]], methods, f"{at}method", origin)
+    own = methods[entry["method"]]
+    properties = {
+        "method": {"type": "string"},
+        "learning_rate": {"type": "number", "exclusiveMinimum": 0},
+        **study["properties"]["training"]["properties"],
+        **own["properties"],
+    }
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": ["method", "learning_rate", *own.get("required", [])],
+        "additionalProperties": False,
+    }
+    check(entry, schema, origin, at)
+
+
+def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) -> None:
+    model = models["models"][config["model"]]
+    key = "pretraining" if name == "base" else f"methods.{name}"
+    longest = model.get("max_position_embeddings")
+    if longest and run["sequence_length"] > longest:
+        raise UserError(
+            f"{origin}: training.sequence_length: {run['sequence_length']} is above the "
+            f"{longest} positions of model '{config['model']}' (max_position_embeddings)"
+        )
+    micro = run["micro_batch_size"] * run["devices"]
+    if run["global_batch_size"] % micro:
+        raise UserError(
+            f"{origin}: {key}: global_batch_size {run['global_batch_size']} is not a multiple of "
+            f"micro_batch_size x devices = {micro}"
+        )
+    if run["warmup_steps"] >= run["steps"]:
+        raise UserError(
+            f"{origin}: {key}: warmup_steps {run['warmup_steps']} leaves none of "
+            f"{run['steps']} steps"
+        )
+
+
+def run_settings(config: dict, run: str, seed: int) -> dict:
+    """Resolve everything that one training process needs to know.
+
+    Args:
+        config: a study's configuration.
+        run: ``base``, or a key of ``methods``.
+        seed: the seed of the run; the base model has one of its own.
+    """
+    shared = {**config["training"], "known_domain": config["pretraining"]["domain"]}
+    if run == "base":
+        own = {key: value for key, value in config["pretraining"].items() if key != "domain"}
+        return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["known_domain"]]}
+    own = {**config["methods"][run], "seed": seed}
+    return {**shared, **own, "run": run, "sequence": config["sequence"]}
+
+
+def base_domains(config: dict) -> list[str]:
+    """Return the domains that the base model is trained on: the known one, then the trace."""
+    pretraining = config["pretraining"]
+    trace = pretraining.get("trace")
+    return [pretraining["domain"], *([trace["domain"]] if trace else [])]
+
+
+def base_seed(config: dict) -> int:
+    """Return the seed of the one base model that all runs of a study share."""
+    return config["pretraining"]["seed"]

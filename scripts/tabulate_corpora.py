@@ -1,0 +1,33 @@
+"""Gather the manifests of the corpora into one table."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from jadapt.corpora.tables import COLUMNS, corpora_rows
+from jadapt.errors import run
+from jadapt.files import atomic, read_json
+
+
+def main() -> int:
+    """Write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="name of the study, the first column")
+    parser.add_argument("--output", required=True, type=Path, help="corpora.csv")
+    parser.add_argument("manifests", nargs="+", type=Path, metavar="MANIFEST")
+    arguments = parser.parse_args()
+    rows = corpora_rows(arguments.study, map(read_json, arguments.manifests))
+    with (
+        atomic(arguments.output) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as stream,
+    ):
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

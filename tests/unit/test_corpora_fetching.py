@@ -1,0 +1,256 @@
+import functools
+import hashlib
+import http.server
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from jadapt.corpora import urls
+from jadapt.corpora.fetching import fetch
+from jadapt.corpora.verification import Unreachable, read_fetched
+from jadapt.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKEND = """
+from pathlib import Path
+
+def prepare_metadata_for_build_wheel(directory, config_settings=None):
+    info = Path(directory) / "tinycorpus-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: tinycorpus\\nVersion: 1.0\\n")
+    return info.name
+"""
+PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def make_sdist(directory):
+    """An sdist whose metadata needs no other package, so that no index is asked."""
+    directory.mkdir()
+    path = directory / "tinycorpus-1.0.tar.gz"
+    files = {"pyproject.toml": PROJECT, "backend.py": BACKEND, "text.txt": "text\n"}
+    files["PKG-INFO"] = "Metadata-Version: 2.1\nName: tinycorpus\nVersion: 1.0\n"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"tinycorpus-1.0/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content.encode()))
+    return path
+
+
+def make_wheel(directory):
+    directory.mkdir()
+    path = directory / "tinycorpus-1.0-py3-none-any.whl"
+    info = "tinycorpus-1.0.dist-info"
+    metadata = "Metadata-Version: 2.1\nName: tinycorpus\nVersion: 1.0\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def package(path, **changes):
+    entry = {"kind": "pypi", "package": "tinycorpus", "version": "1.0", "file": path.name}
+    return entry | {"sha256": sha256(path)} | changes
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that pip is told to look into, and nothing else."""
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    return tmp_path / "index"
+
+
+def test_an_sdist_is_fetched_once_and_mended_when_damaged(index, tmp_path, capsys):
+    entry = package(make_sdist(index))
+    output = tmp_path / "downloads/tiny/fetched.json"
+    record = fetch("tiny", entry, output, None, False)
+    assert record["available"]
+    assert [file["from"] for file in record["files"]] == ["index"]
+    assert sha256(output.parent / entry["file"]) == entry["sha256"]
+    assert sorted(path.name for path in output.parent.iterdir()) == [output.name, entry["file"]]
+    assert json.loads(output.read_text()) == record
+    assert fetch("tiny", entry, output, None, False)["files"][0]["from"] == "present"
+    (output.parent / entry["file"]).write_bytes(b"cut off")
+    with pytest.raises(UserError, match="changed since it was fetched, expected sha256"):
+        read_fetched(output)
+    assert fetch("tiny", entry, output, None, False)["files"][0]["from"] == "index"
+    assert "wrong checksum" in capsys.readouterr().err
+    read_fetched(output)
+
+
+def test_a_wheel_is_fetched(index, tmp_path):
+    entry = package(make_wheel(index))
+    record = fetch("tiny", entry, tmp_path / "tiny/fetched.json", None, False)
+    assert record["files"][0]["sha256"] == entry["sha256"]
+
+
+def test_a_wrong_checksum_of_a_package_is_fatal_and_leaves_nothing(index, tmp_path):
+    path = make_wheel(index)
+    entry = package(path, sha256="0" * 64)
+    output = tmp_path / "tiny/fetched.json"
+    with pytest.raises(UserError) as error:
+        fetch("tiny", entry, output, None, True)
+    assert not isinstance(error.value, Unreachable)
+    for part in ("source tiny", path.name, f"expected sha256 {'0' * 64}", f"found {sha256(path)}"):
+        assert part in str(error.value)
+    assert list(output.parent.iterdir()) == []
+
+
+def test_an_absent_package_says_what_to_set(index, tmp_path):
+    index.mkdir()
+    entry = {"kind": "pypi", "package": "tinycorpus", "version": "1.0", "file": "t.whl"}
+    entry["sha256"] = "0" * 64
+    with pytest.raises(Unreachable, match=r"source tiny: .*tinycorpus==1\.0.*PIP_FIND_LINKS"):
+        fetch("tiny", entry, tmp_path / "tiny/fetched.json", None, False)
+
+
+def test_no_network_for_a_package_is_one_line(index, tmp_path, monkeypatch):
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    entry = {"kind": "pypi", "package": "tinycorpus", "version": "1.0", "file": "t.whl"}
+    entry["sha256"] = "0" * 64
+    with pytest.raises(Unreachable, match=r"no network.*PIP_INDEX_URL"):
+        fetch("tiny", entry, tmp_path / "tiny/fetched.json", None, False)
+
+
+PATH = "github/owner/repository/abc/docs/page.md"
+CONTENT = b"# Page\n"
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A mirror with one file, and the entry that pins it."""
+    path = tmp_path / "mirror" / PATH
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    pins = tmp_path / "pins.tsv"
+    pins.write_text(f"path\tbytes\tsha256\n{PATH}\t{len(CONTENT)}\t{sha256(path)}\n")
+    return tmp_path / "mirror", {"kind": "url", "pins": str(pins)}
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr(urls, "HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr(urls, "RETRIES", 0)
+
+
+@pytest.mark.parametrize("root", ["", "github"])
+def test_files_come_from_the_mirror(page, offline, tmp_path, root):
+    mirror, entry = page
+    output = tmp_path / "page/fetched.json"
+    assert fetch("page", entry, output, mirror / root, False)["files"][0]["from"] == "mirror"
+    assert (output.parent / PATH).read_bytes() == CONTENT
+    assert fetch("page", entry, output, None, False)["files"][0]["from"] == "present"
+
+
+def test_a_wrong_file_of_the_mirror_is_named_and_kept(page, offline, tmp_path):
+    mirror, entry = page
+    (mirror / PATH).write_bytes(b"other")
+    output = tmp_path / "page/fetched.json"
+    expected = hashlib.sha256(CONTENT).hexdigest()
+    with pytest.raises(UserError) as error:
+        fetch("page", entry, output, mirror, True)
+    for part in (str(mirror / PATH), f"expected sha256 {expected}", sha256(mirror / PATH)):
+        assert part in str(error.value)
+    assert (mirror / PATH).exists()
+    assert not list(output.parent.iterdir())
+
+
+def test_an_unreachable_source_is_an_error_unless_optional(page, offline, tmp_path, capsys):
+    mirror, entry = page
+    output = tmp_path / "page/fetched.json"
+    with pytest.raises(Unreachable, match=r"source page: .*no network.*JADAPT_MIRROR"):
+        fetch("page", entry, output, None, False)
+    assert not output.exists()
+    record = fetch("page", entry, output, None, True)
+    assert (record["available"], record["files"]) == (False, [])
+    assert "JADAPT_MIRROR" in record["reason"]
+    assert capsys.readouterr().err.count("\n") == 1
+    assert fetch("page", entry, output, mirror, True)["available"]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(page, monkeypatch):
+    handler = functools.partial(Quiet, directory=str(page[0] / "github"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        monkeypatch.setattr(urls, "HOST", f"http://127.0.0.1:{running.server_port}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield
+        running.shutdown()
+
+
+def test_files_come_from_the_network(page, server, tmp_path):
+    output = tmp_path / "page/fetched.json"
+    assert fetch("page", page[1], output, None, False)["files"][0]["from"] == "remote"
+    assert (output.parent / PATH).read_bytes() == CONTENT
+
+
+def test_a_wrong_file_from_the_network_is_removed(page, server, tmp_path):
+    (page[0] / PATH).write_bytes(b"other")
+    output = tmp_path / "page/fetched.json"
+    with pytest.raises(UserError, match=r"page\.md: wrong checksum, expected sha256 .*removed"):
+        fetch("page", page[1], output, None, True)
+    assert not [path for path in output.parent.rglob("*") if path.is_file()]
+
+
+def test_a_missing_file_on_the_server_is_named(page, server, tmp_path):
+    (page[0] / PATH).unlink()
+    with pytest.raises(Unreachable, match=r"page\.md \(the server answered 404\)"):
+        fetch("page", page[1], tmp_path / "page/fetched.json", None, False)
+
+
+def test_bad_pins_and_mirrors_are_named(page, tmp_path):
+    mirror, entry = page
+    output = tmp_path / "page/fetched.json"
+    with pytest.raises(UserError, match="no such directory"):
+        fetch("page", entry, output, mirror / "absent", False)
+    Path(entry["pins"]).write_text("path\tbytes\tsha256\nx\t1\n")
+    with pytest.raises(UserError, match=r"pins\.tsv:2: 2 fields, expected 3"):
+        fetch("page", entry, output, mirror, False)
+    files = [{"path": "github/a/b/c/../../../d", "sha256": "0" * 64}]
+    with pytest.raises(UserError, match="expected github/OWNER"):
+        fetch("page", {"kind": "url", "files": files}, output, mirror, False)
+    with pytest.raises(UserError, match="neither 'files' nor 'pins'"):
+        fetch("page", {"kind": "url"}, output, mirror, False)
+
+
+def test_a_missing_local_file_ends_the_script_with_one_line(tmp_path):
+    settings = json.dumps({"kind": "local", "path": str(tmp_path / "absent.txt")})
+    output = str(tmp_path / "own/fetched.json")
+    command = [sys.executable, "scripts/fetch_source.py", "--name", "own", "--settings", settings]
+    done = subprocess.run(
+        [*command, "--output", output],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: source own: ")
+    assert "absent.txt: no such file" in done.stderr
+    assert done.stderr.count("\n") == 1

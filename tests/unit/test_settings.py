@@ -1,0 +1,163 @@
+"""The configuration: the shipped one is valid, and every kind of mistake is named in one line."""
+
+import copy
+
+import pytest
+
+from jadapt import settings
+from jadapt.errors import UserError
+from jadapt.files import load_settings
+
+ROOT = settings.SCHEMAS.parents[1]
+CATALOGUE = settings.read_yaml(ROOT / "config/corpora.yaml")
+MODELS = settings.read_yaml(ROOT / "config/models.yaml")
+DEFAULT = settings.read_yaml(ROOT / "config/config.yaml")
+
+
+def validated(**changes):
+    """Validate the default study with values replaced; a key such as `a__b` means a.b."""
+    config = copy.deepcopy(DEFAULT)
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        place = config
+        for parent in parents:
+            place = place[parent]
+        if value is None:
+            del place[key]
+        else:
+            place[key] = value
+    return settings.validate(config, CATALOGUE, MODELS, "study.yaml")
+
+
+def test_the_shipped_study_is_valid():
+    assert validated()["study"] == "mini"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sedes": [1]}, "study.yaml: unknown key 'sedes'; did you mean 'seeds'?"),
+        (
+            {"training__warmup": 3},
+            "study.yaml: unknown key 'training.warmup'; did you mean 'warmup_steps'?",
+        ),
+        (
+            {"methods__lora__rnak": 3},
+            "study.yaml: unknown key 'methods.lora.rnak'; did you mean 'rank'?",
+        ),
+        (
+            {"methods__sft__rank": 3},
+            "study.yaml: unknown key 'methods.sft.rank'; known: accelerator",
+        ),
+        (
+            {"methods__lora__method": "lroa"},
+            "study.yaml: methods.lora.method: unknown 'lroa'; did you mean 'lora'?",
+        ),
+        ({"methods__lora__method": None}, "study.yaml: missing key 'methods.lora.method'"),
+        ({"methods__lora__rank": None}, "study.yaml: missing key 'methods.lora.rank'"),
+        ({"methods__lora__rank": 0}, "study.yaml: methods.lora.rank: 0 is less than the minimum"),
+        (
+            {"methods__lora__a_init": "xavier"},
+            "study.yaml: methods.lora.a_init: unknown value 'xavier'",
+        ),
+        (
+            {"corpora__domains": ["english", "everydya"]},
+            "study.yaml: corpora.domains: unknown 'everydya'; did you mean 'everyday'?",
+        ),
+        (
+            {"sequence": ["clout"]},
+            "study.yaml: sequence: unknown 'clout'; did you mean 'cloud'?",
+        ),
+        ({"model": "minni"}, "study.yaml: model: unknown 'minni'; did you mean 'mini'?"),
+        ({"seeds": None}, "study.yaml: missing key 'seeds'"),
+        ({"study": "a; touch x"}, "study.yaml: study: 'a; touch x' does not match"),
+        (
+            {"pretraining__trace": {"domain": "evryday", "share": 0.1}},
+            "study.yaml: pretraining.trace.domain: unknown 'evryday'; did you mean 'everyday'?",
+        ),
+        (
+            {"pretraining__trace": {"domain": "react", "share": 0.1}},
+            "study.yaml: domain 'react' is optional",
+        ),
+        ({"sequence": ["literature"]}, "study.yaml: domain 'literature' is optional"),
+        (
+            {"training__sequence_length": 4096},
+            "study.yaml: training.sequence_length: 4096 is above the 512 positions of model 'mini'",
+        ),
+        (
+            {"training__micro_batch_size": 5},
+            "study.yaml: pretraining: global_batch_size 16 is not a multiple of",
+        ),
+        (
+            {"training__steps": 25},
+            "study.yaml: methods.sft: warmup_steps 25 leaves none of 25 steps",
+        ),
+    ],
+)
+def test_mistakes_are_named_in_one_line(changes, message):
+    with pytest.raises(UserError) as raised:
+        validated(**changes)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_source_of_a_domain_is_named():
+    catalogue = copy.deepcopy(CATALOGUE)
+    catalogue["domains"]["cloud"]["sources"] = ["nvoa"]
+    with pytest.raises(UserError, match=r"domains\.cloud\.sources: unknown 'nvoa'; did you mean"):
+        settings.validate(copy.deepcopy(DEFAULT), catalogue, MODELS, "study.yaml")
+
+
+def test_broken_yaml_names_its_line(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("study: mini\nseeds: [1, 2\nmodel: mini\n")
+    with pytest.raises(UserError, match=r"study\.yaml:3: not valid YAML"):
+        settings.read_yaml(path)
+
+
+def test_the_environment_names_the_mirror(monkeypatch):
+    monkeypatch.setenv("JADAPT_MIRROR", "/mirror")
+    assert validated(mirror="other")["mirror"] == "/mirror"
+    monkeypatch.setenv("JADAPT_MIRROR", "")
+    assert validated(mirror="other")["mirror"] == "other"
+
+
+def test_a_run_takes_its_own_values_over_the_shared_ones():
+    config = validated(methods__lora__steps=99)
+    run = settings.run_settings(config, "lora", 2)
+    assert (run["steps"], run["seed"], run["rank"]) == (99, 2, DEFAULT["methods"]["lora"]["rank"])
+    base = settings.run_settings(config, "base", 1)
+    assert base["method"] == "sft"
+    assert base["sequence"] == ["english"]
+    assert base["threads"] == DEFAULT["pretraining"]["threads"]
+
+
+def every_property(schema, path=""):
+    for name, part in schema.get("properties", {}).items():
+        yield f"{path}.{name}", part
+        yield from every_property(part, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("name", ["study", "models", "methods", "corpora"])
+def test_every_key_is_explained(name):
+    schema = settings.read_schema(name)
+    parts = [schema, *schema.get("$defs", {}).values()]
+    silent = [
+        path
+        for part in parts
+        for path, entry in every_property(part)
+        if not {"description", "properties", "$ref", "const"} & set(entry)
+    ]
+    assert silent == []
+
+
+def test_settings_on_a_command_line_keep_their_numbers(tmp_path):
+    assert load_settings('{"learning_rate": 2e-05}') == {"learning_rate": 2e-05}
+    path = tmp_path / "settings.yaml"
+    path.write_text("learning_rate: 2.0e-05\n")
+    assert load_settings(str(path)) == {"learning_rate": 2e-05}
+    with pytest.raises(UserError, match=r"No such file"):
+        load_settings(str(tmp_path / "absent.yaml"))
+    with pytest.raises(UserError, match="expected a mapping"):
+        path.write_text("- 1\n")
+        load_settings(str(path))
