@@ -1,0 +1,203 @@
+"""Train a lossless SentencePiece tokenizer, with bounded memory and the same result every time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import sentencepiece
+
+from jadapt.errors import UserError, nearest
+from jadapt.files import atomic, sha256_file, write_json
+from jadapt.text.tokenizers import META_NAME, MODEL_NAME, document_text
+
+SPECIAL_IDS = {"pad": 0, "start": 1, "end": 2, "unknown": 3}
+
+_TYPES = ("unigram", "bpe")
+
+# SentencePiece leaves out sentences above 4,192 bytes; 1,000 characters are at most 4,000 bytes.
+_SENTENCE_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """The ``tokenizer`` section of a study's configuration.
+
+    ``maximum_sentences`` counts lines of text (of at most 1,000 characters) from each file.
+    """
+
+    vocabulary_size: int
+    kind: str = "sentencepiece"
+    model_type: str = "unigram"
+    byte_fallback: bool = True
+    character_coverage: float = 0.9995
+    maximum_sentences: int = 200_000
+
+    def __post_init__(self) -> None:
+        """Check every value; a `UserError` names the key."""
+        if self.kind != "sentencepiece":
+            raise UserError(f"tokenizer.kind: only sentencepiece is trained, not {self.kind!r}")
+        if self.model_type not in _TYPES:
+            raise UserError(
+                f"tokenizer.model_type: {self.model_type!r}{nearest(self.model_type, _TYPES)}"
+            )
+        if self.byte_fallback is not True:
+            raise UserError(
+                "tokenizer.byte_fallback: must be true; without it rare characters are lost and "
+                "bits per byte are wrong"
+            )
+        for name in ("vocabulary_size", "maximum_sentences"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(f"tokenizer.{name}: expected a positive integer, got {value!r}")
+        coverage = self.character_coverage
+        if not isinstance(coverage, int | float) or not 0.98 <= coverage <= 1:
+            raise UserError(f"tokenizer.character_coverage: expected 0.98 … 1, got {coverage!r}")
+
+    @classmethod
+    def from_mapping(cls, settings: dict) -> TokenizerSettings:
+        """Check the keys of a configuration section and build the settings."""
+        known = [field.name for field in fields(cls)]
+        for key in settings:
+            if key not in known:
+                raise UserError(f"tokenizer.{key}: unknown key{nearest(key, known)}")
+        if "vocabulary_size" not in settings:
+            raise UserError("tokenizer.vocabulary_size: missing; give the number of entries")
+        return cls(**settings)
+
+
+class _Corpus:
+    """A training split, read as sentences, and what was read of it."""
+
+    def __init__(self, language: str, path: str | Path) -> None:
+        self.language, self.path = language, Path(path)
+        if not self.path.is_file():
+            raise UserError(f"{path}: no such file")
+        if self.path.stem in ("validation", "test"):
+            raise UserError(f"{path}: the tokenizer is trained on training splits only")
+        self.documents = self.sentences = 0
+
+    def read(self, maximum_sentences: int) -> Iterator[str]:
+        """Yield at most so many sentences, from the start.
+
+        Documents are sorted by a hash, so a prefix is an unbiased sample.
+        """
+        self.documents = self.sentences = 0
+        for text in self._texts():
+            self.documents += 1
+            for sentence in _sentences(text):
+                self.sentences += 1
+                yield sentence
+                if self.sentences == maximum_sentences:
+                    return
+
+    def check(self, maximum_sentences: int) -> None:
+        """Read what training will read, because the trainer hides errors of its iterator."""
+        for _ in self.read(maximum_sentences):
+            pass
+
+    def _texts(self) -> Iterator[str]:
+        with open(self.path, "rb") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    yield document_text(line, self.language)
+                except ValueError as error:
+                    raise UserError(f"{self.path}:{number}: {error}") from error
+
+    def describe(self) -> dict:
+        return {
+            "path": self.path.as_posix(),
+            "language": self.language,
+            "sha256": sha256_file(self.path),
+            "documents_used": self.documents,
+            "sentences_used": self.sentences,
+        }
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """Yield the non-empty lines of a text, in parts that SentencePiece does not leave out."""
+    for line in text.splitlines():
+        for begin in range(0, len(line), _SENTENCE_CHARACTERS):
+            yield line[begin : begin + _SENTENCE_CHARACTERS]
+
+
+def train(
+    settings: TokenizerSettings, corpora: Iterable[tuple[str, str | Path]], output: str | Path
+) -> dict:
+    """Train on ``(language, file)`` pairs and write the tokenizer's directory; return its meta.
+
+    A `UserError` names the key when the vocabulary does not fit the corpus, and the file and line
+    of a broken document.
+    """
+    files = [_Corpus(language, path) for language, path in corpora]
+    for corpus in files:
+        corpus.check(settings.maximum_sentences)
+    sentences = (s for corpus in files for s in corpus.read(settings.maximum_sentences))
+    model = _train_model(settings, sentences)
+    output = Path(output)
+    meta = {
+        "kind": settings.kind,
+        "model_type": settings.model_type,
+        "vocabulary_size": settings.vocabulary_size,
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "special_ids": SPECIAL_IDS,
+        "trained_on": [corpus.describe() for corpus in files],
+        "settings": asdict(settings),
+        "sentencepiece_version": sentencepiece.__version__,
+    }
+    # The meta file goes first and comes last: a directory that has one is a whole tokenizer.
+    (output / META_NAME).unlink(missing_ok=True)
+    with atomic(output / MODEL_NAME) as temporary:
+        temporary.write_bytes(model)
+    write_json(output / META_NAME, meta)
+    return meta
+
+
+def _train_model(settings: TokenizerSettings, sentences: Iterator[str]) -> bytes:
+    """Return the serialised model; the text is kept as it is, so that decoding is lossless."""
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=sentences,
+            model_writer=model,
+            model_type=settings.model_type,
+            vocab_size=settings.vocabulary_size,
+            character_coverage=settings.character_coverage,
+            byte_fallback=True,
+            split_digits=True,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            pad_id=SPECIAL_IDS["pad"],
+            bos_id=SPECIAL_IDS["start"],
+            eos_id=SPECIAL_IDS["end"],
+            unk_id=SPECIAL_IDS["unknown"],
+            # Sums of floats depend on the number of threads, and it is stored in the model.
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise _explain(error, settings) from error
+    return model.getvalue()
+
+
+def _explain(error: RuntimeError, settings: TokenizerSettings) -> Exception:
+    """Turn the trainer's complaint about its input into a `UserError`; return others unchanged."""
+    message, size = str(error), settings.vocabulary_size
+    if match := re.search(r"too high.*?<= (\d+)", message):
+        return UserError(
+            f"tokenizer.vocabulary_size: {size} is larger than the corpus allows "
+            f"(at most {match[1]}); lower it or add training documents"
+        )
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return UserError(
+            f"tokenizer.vocabulary_size: {size} has no room for the characters of the corpus and "
+            f"256 bytes (at least {match[1]}); raise it or lower tokenizer.character_coverage"
+        )
+    if "sentences_.empty()" in message:
+        return UserError("the tokenizer's training files hold no text")
+    return error
