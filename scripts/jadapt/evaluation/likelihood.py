@@ -1,0 +1,144 @@
+"""Bits per byte, perplexity and next-character accuracy of a model on held-out documents."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from jadapt.models.scoring import IGNORED, batches, score
+from jadapt.text.scripts import NAMES, script_classes
+
+# The paper reports Japanese by these; Latin letters, digits and the rest are one class.
+REPORTED_SCRIPTS = ("hiragana", "katakana", "kanji", "other")
+
+
+@dataclass
+class Tally:
+    """Sums over the scored text, from which every metric follows."""
+
+    nats: float = 0.0
+    tokens: int = 0
+    bytes: int = 0
+    characters: Counter = field(default_factory=Counter)
+    correct: Counter = field(default_factory=Counter)
+
+    def metrics(self) -> list[tuple[str, float, str, int]]:
+        """Return (metric, value, unit, number of items averaged over).
+
+        ``bits_per_byte`` divides by the UTF-8 bytes of the text, ``bits_per_character`` by its
+        code points, ``perplexity`` is per token and depends on the tokenizer. The end of a
+        document is not scored.
+        """
+        characters = sum(self.characters.values())
+        bits = self.nats / math.log(2)
+        rows = [
+            ("bits_per_byte", bits / self.bytes, "bit/byte", self.bytes),
+            ("bits_per_character", bits / characters, "bit/character", characters),
+            ("perplexity", math.exp(self.nats / self.tokens), "1", self.tokens),
+            (
+                "next_character_accuracy",
+                sum(self.correct.values()) / characters,
+                "share",
+                characters,
+            ),
+        ]
+        for script in REPORTED_SCRIPTS:
+            if count := self.characters[script]:
+                name = f"next_character_accuracy_{script}"
+                rows.append((name, self.correct[script] / count, "share", count))
+        return rows
+
+
+def evaluate(
+    model: PreTrainedModel,
+    rows: Iterable[dict[str, np.ndarray]],
+    token_bytes: list[bytes],
+    batch_size: int,
+) -> Tally:
+    """Score packed documents.
+
+    Args:
+        model: in evaluation mode.
+        rows: of `jadapt.data.packing.evaluation_rows`; each holds ``input_ids``, ``labels``,
+            ``position_ids`` and ``document``, of shape (T,).
+        token_bytes: the UTF-8 bytes that each vocabulary entry stands for.
+        batch_size: rows a forward pass.
+
+    Returns:
+        The sums over all scored tokens.
+    """
+    tally = Tally()
+    predictions: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for batch in batches(rows, batch_size):
+        nats, predicted = score(model, batch)
+        scored = batch["labels"] != IGNORED
+        tally.nats += float(nats[scored].sum())
+        tally.tokens += int(scored.sum())
+        for row in range(len(scored)):
+            for document, gold, guess in _documents(
+                batch["document"][row], batch["labels"][row], predicted[row], scored[row]
+            ):
+                predictions.setdefault(document, []).append((gold, guess))
+    for parts in predictions.values():
+        _count_characters(parts, token_bytes, tally)
+    return tally
+
+
+def _documents(
+    document: np.ndarray, labels: np.ndarray, predicted: np.ndarray, scored: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Split one row into its documents' scored labels and predictions."""
+    edges = np.flatnonzero(np.diff(document)) + 1
+    for start, stop in zip([0, *edges], [*edges, len(document)], strict=True):
+        keep = scored[start:stop]
+        if document[start] >= 0 and keep.any():
+            yield int(document[start]), labels[start:stop][keep], predicted[start:stop][keep]
+
+
+def _count_characters(
+    parts: list[tuple[np.ndarray, np.ndarray]], token_bytes: list[bytes], tally: Tally
+) -> None:
+    """Add one document's characters, by script, and how many of them were predicted.
+
+    Next-character accuracy: let the model choose its most probable next token at every token
+    boundary of the text. A byte of the true token counts as predicted if the chosen token agrees
+    with the true one on this byte and on all bytes before it in the token; a character counts as
+    predicted if all its bytes do. The definition is the same for pieces of several characters and
+    for characters spelt as several byte tokens.
+    """
+    text = bytearray()
+    hits: list[bool] = []
+    for gold, guess in parts:
+        for true_id, guessed_id in zip(gold.tolist(), guess.tolist(), strict=True):
+            true = token_bytes[true_id]
+            common = len(true) if true_id == guessed_id else _common(true, token_bytes[guessed_id])
+            text += true
+            hits += [True] * common + [False] * (len(true) - common)
+    tally.bytes += len(text)
+    raw = np.frombuffer(bytes(text), dtype=np.uint8)
+    # UTF-8: every byte that is not 10xxxxxx begins a character.
+    starts = np.flatnonzero((raw & 0xC0) != 0x80)
+    if not len(starts):
+        return
+    correct = np.logical_and.reduceat(np.array(hits), starts)
+    scripts = script_classes(bytes(text).decode("utf-8"))
+    for index, name in enumerate(NAMES):
+        mask = scripts == index
+        reported = name if name in REPORTED_SCRIPTS else "other"
+        tally.characters[reported] += int(mask.sum())
+        tally.correct[reported] += int(correct[mask].sum())
+
+
+def _common(left: bytes, right: bytes) -> int:
+    """Length of the longest common prefix."""
+    length = 0
+    for a, b in zip(left, right, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length

@@ -1,0 +1,160 @@
+"""What a run writes down while it trains: losses, rates, norms, speed and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from jadapt.files import atomic
+
+MEBIBYTE = 2**20
+
+
+class StepLog(Callback):
+    """Writes a line of ``train.jsonl`` every few steps.
+
+    Losses are means over the steps since the line before, in nats a token. ``training_seconds``
+    counts time inside steps only, over all the attempts of a run that was killed and went on.
+    """
+
+    def __init__(self, path: Path, tokens_per_step: int, interval: int, task: str):
+        self.path = path
+        self.tokens_per_step = tokens_per_step
+        self.interval = interval
+        self.task = task
+        self.losses: list[float] = []
+        self.training_seconds = 0.0
+        self.interval_seconds = 0.0
+        self.last_loss = float("nan")
+        self._started = 0.0
+        self._micro_losses: list[float] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs to write the same lines."""
+        return {
+            "losses": list(self.losses),
+            "training_seconds": self.training_seconds,
+            "interval_seconds": self.interval_seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint."""
+        self.losses = list(state["losses"])
+        self.training_seconds = state["training_seconds"]
+        self.interval_seconds = state["interval_seconds"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the lines after the checkpoint that this attempt goes on from."""
+        # A run that starts over measures its first line again.
+        step = trainer.global_step
+        kept = [line for line in _lines(self.path) if step and line["step"] <= step]
+        with atomic(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the clock of this micro-batch."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop the clock; after an optimiser step, log if it is time."""
+        seconds = time.perf_counter() - self._started
+        self.training_seconds += seconds
+        self.interval_seconds += seconds
+        # Lightning hands over the loss that it differentiates: divided by the number of
+        # micro-batches of a step, so that their sum is the step's mean.
+        self._micro_losses.append(float(outputs["loss"]))
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        self.losses.append(sum(self._micro_losses))
+        self._micro_losses = []
+        if trainer.global_step % self.interval == 0 or trainer.global_step == trainer.max_steps:
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, module: LightningModule) -> None:
+        step, tokens = trainer.global_step, len(self.losses) * self.tokens_per_step
+        line = {
+            "task": self.task,
+            "step": step,
+            "tokens": step * self.tokens_per_step,
+            "training_loss": sum(self.losses) / len(self.losses),
+            "learning_rate": module.applied_learning_rate,
+            "gradient_norm": module.gradient_norm,
+            "tokens_per_second": tokens / self.interval_seconds,
+            "peak_memory_mib": peak_memory_mib(),
+        }
+        append_line(self.path, line)
+        self.last_loss = line["training_loss"]
+        self.losses, self.interval_seconds = [], 0.0
+
+
+class Validation(Callback):
+    """Measures the loss on fixed validation rows at the start, every few steps and at the end."""
+
+    def __init__(
+        self, path: Path, interval: int, task: str, measure: Callable[[], dict[str, float]]
+    ):
+        self.path = path
+        self.interval = interval
+        self.task = task
+        self.measure = measure
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the model before its first step."""
+        if trainer.global_step == 0:
+            self._write(0)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Measure after an optimiser step when it is time."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        step = trainer.global_step
+        if step % self.interval == 0 or step == trainer.max_steps:
+            self._write(step)
+
+    def _write(self, step: int) -> None:
+        append_line(self.path, {"task": self.task, "step": step, **self.measure()})
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Append one JSON line and hand it to the system, so that a killed run loses none."""
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of an earlier attempt; the last one may have been cut off by its end."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def peak_memory_mib() -> float:
+    """Return the peak memory of this process in MiB: on the GPU if there is one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / MEBIBYTE
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEBIBYTE

@@ -1,0 +1,96 @@
+"""Where a run comes from, and whether the work of an earlier attempt may be taken up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+import jadapt
+from jadapt.files import read_json, sha256_file, write_json
+
+PACKAGES = ("nemo_toolkit", "lightning", "torch", "transformers", "numpy", "sentencepiece")
+FINGERPRINT = "fingerprint.json"
+
+
+def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
+    """Return everything that decides the result of a run: settings, inputs and code, as hashes."""
+    digest = hashlib.sha256()
+    package = Path(jadapt.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] in ("data", "models", "methods", "training"):
+            digest.update(path.read_bytes())
+    return {
+        "settings": settings,
+        "model": sha256_file(model / "model.safetensors"),
+        "tokens": {
+            f"{domain}/{split}": sha256_file(folder / split / "meta.json")
+            for domain, folder in sorted(tokens.items())
+            for split in ("train", "validation")
+        },
+        "code": digest.hexdigest(),
+        "torch": version("torch"),
+    }
+
+
+def claim(directory: Path, expected: dict) -> None:
+    """Keep the checkpoints in ``directory`` if they belong to this very run, else start afresh."""
+    path = directory / FINGERPRINT
+    # A round trip through JSON, so that tuples and lists compare alike.
+    expected = json.loads(json.dumps(expected))
+    if path.exists() and read_json(path) == expected:
+        print(f"going on from {directory}", file=sys.stderr)
+        return
+    if directory.exists():
+        print(f"{directory}: of another configuration or code, removed", file=sys.stderr)
+        shutil.rmtree(directory)
+    write_json(path, expected)
+
+
+def describe(settings: dict) -> dict:
+    """Return the description of a run that is the same for every method."""
+    return {
+        "settings": settings,
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
+        "device": device(),
+        "commit": commit(),
+    }
+
+
+def device() -> str:
+    """Name the accelerator, or the processor and the threads used on it."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{_processor()} ({torch.get_num_threads()} thread(s))"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def commit() -> str | None:
+    """Return the git commit of the code, with ``+changes`` if the tree differs, or None."""
+    here = Path(__file__).parent
+    try:
+        head = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+changes" if changed else "")
+
+
+def _git(directory: Path, *words: str) -> str:
+    command = ["git", "-C", str(directory), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

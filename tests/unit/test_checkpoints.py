@@ -1,0 +1,121 @@
+import json
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from jadapt.training import checkpoints, meters, provenance
+from jadapt.training.optimisation import optimiser_module
+
+
+def trainer(step=0, maximum=100, accumulate=1):
+    return SimpleNamespace(global_step=step, max_steps=maximum, accumulate_grad_batches=accumulate)
+
+
+def test_a_checkpoint_is_read_without_running_code(tmp_path):
+    io = checkpoints.AtomicCheckpointIO()
+    state = {"state_dict": {"w": torch.arange(3.0)}, "global_step": 7, "hyper_parameters": print}
+    io.save_checkpoint(state, tmp_path / "step=7.ckpt")
+    loaded = io.load_checkpoint(tmp_path / "step=7.ckpt")
+    assert loaded["global_step"] == 7
+    assert torch.equal(loaded["state_dict"]["w"], torch.arange(3.0))
+    assert "hyper_parameters" not in loaded
+    torch.save({"f": print}, tmp_path / "evil.ckpt")
+    with pytest.raises(Exception, match=r"[Ww]eights"):
+        io.load_checkpoint(tmp_path / "evil.ckpt")
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path):
+    io = checkpoints.AtomicCheckpointIO()
+    path = tmp_path / "step=1.ckpt"
+    io.save_checkpoint({"a": 1}, path)
+    with pytest.raises(AttributeError):
+        io.save_checkpoint({"a": lambda: None}, path)
+    assert io.load_checkpoint(path) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["step=1.ckpt"]
+
+
+def test_the_newest_checkpoint_is_found_by_number(tmp_path):
+    assert checkpoints.latest(tmp_path) is None
+    for name in ("step=9.ckpt", "step=100.ckpt", ".step=200.ckpt.x.part", "other.ckpt"):
+        (tmp_path / name).touch()
+    newest = checkpoints.latest(tmp_path)
+    assert newest.name == checkpoints.file_name(100)
+    assert checkpoints.step_of(newest) == 100
+
+
+def test_old_checkpoints_are_pruned_and_the_last_step_saves_none(tmp_path):
+    saved = []
+
+    def save(path):
+        saved.append(path.name)
+        path.touch()
+
+    callback = checkpoints.PeriodicCheckpoint(tmp_path, interval=2)
+    for step in range(1, 9):
+        state = trainer(step, maximum=8)
+        state.save_checkpoint = save
+        state.strategy = SimpleNamespace(remove_checkpoint=lambda path: path.unlink())
+        callback.on_train_batch_end(state, None, None, None, step - 1)
+    assert saved == ["step=2.ckpt", "step=4.ckpt", "step=6.ckpt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"step=4.ckpt", "step=6.ckpt"}
+
+
+def test_the_log_of_a_killed_attempt_is_cut_at_the_checkpoint(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"step": 0}\n{"step": 5}\n{"step": 10}\n{"step": 1')
+    log = meters.StepLog(path, tokens_per_step=4, interval=5, task="t")
+    log.on_train_start(trainer(5), None)
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 5]
+    log.on_train_start(trainer(0), None)
+    assert path.read_text() == ""
+
+
+def test_losses_are_means_over_micro_batches_and_steps(tmp_path):
+    path = tmp_path / "train.jsonl"
+    log = meters.StepLog(path, tokens_per_step=8, interval=2, task="t")
+    module = SimpleNamespace(applied_learning_rate=0.1, gradient_norm=2.0)
+    # Two micro-batches a step; Lightning hands over each loss divided by two.
+    for index, loss in enumerate([0.5, 1.5, 1.0, 3.0]):
+        state = trainer(step=(index + 1) // 2, accumulate=2)
+        log.on_train_batch_start(state, module, None, index)
+        log.on_train_batch_end(state, module, {"loss": torch.tensor(loss)}, None, index)
+    (line,) = map(json.loads, path.read_text().splitlines())
+    assert (line["step"], line["tokens"], line["training_loss"]) == (2, 16, 3.0)
+    assert line["tokens_per_second"] > 0
+    assert log.last_loss == 3.0
+
+
+def test_checkpoints_of_another_configuration_are_not_taken_up(tmp_path):
+    folder = tmp_path / "checkpoints"
+    provenance.claim(folder, {"settings": {"steps": 1}})
+    (folder / "step=1.ckpt").touch()
+    provenance.claim(folder, {"settings": {"steps": 1}})
+    assert (folder / "step=1.ckpt").exists()
+    provenance.claim(folder, {"settings": {"steps": 2}})
+    assert not (folder / "step=1.ckpt").exists()
+
+
+def test_the_rate_warms_up_and_falls_along_a_cosine():
+    model = torch.nn.Linear(2, 2)
+    settings = {
+        "learning_rate": 1.0, "steps": 20, "warmup_steps": 4, "minimum_learning_rate_ratio": 0.1,
+        "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.5,
+    }  # fmt: skip
+    (configured,) = optimiser_module(settings).optimizers(model)
+    optimiser, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    decays = {group["weight_decay"]: group["params"] for group in optimiser.param_groups}
+    assert [p.ndim for p in decays[0.5]] == [2]
+    assert [p.ndim for p in decays[0]] == [1]
+    rates = []
+    for _ in range(20):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    assert rates[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert rates[4] == pytest.approx(1.0)
+    # Half-way between warm-up and end the cosine is at the mean of its ends.
+    assert rates[12] == pytest.approx(0.55)
+    assert all(a > b for a, b in pairwise(rates[4:]))
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.1)
