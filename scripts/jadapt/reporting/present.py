@@ -1,0 +1,245 @@
+"""Tables as printed: from named number columns to headings, rounded cells, LaTeX and Typst.
+
+A column is named ``metric`` or ``metric:part`` (the part is a domain or a script class); next to a
+mean, ``metric:ci95`` or ``metric:part:ci95`` holds the half-width of its interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+
+import pandas as pd
+
+from jadapt.reporting.labels import LANGUAGES, domain_label, method_label
+
+MISSING = "–"
+INTERVAL = "ci95"
+
+
+def fixed(value: float, digits: int = 3) -> str:
+    """Return ``value`` with so many decimals, commas between thousands and a true minus sign.
+
+    A missing value is a dash.
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    # Adding zero turns a negative zero into a positive one.
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
+
+
+def count(value: float) -> str:
+    """Return a whole number with thousands separated by commas."""
+    return fixed(value, 0)
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return ``value`` with so many significant digits, never in exponent notation."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return fixed(value, decimals)
+
+
+def _text(value: object) -> str:
+    return MISSING if value is None or value != value or value == "" else str(value)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one metric is printed: the heading that spans its parts, its own, and its rounding."""
+
+    group: str
+    label: str
+    show: Callable[..., str] = fixed
+    numeric: bool = True
+    digits: int | None = None
+    # Repeated words in neighbouring rows are printed once.
+    collapse: bool = False
+
+    def cell(self, value: object) -> str:
+        """Return one printed number or word."""
+        return self.show(value) if self.digits is None else self.show(value, self.digits)
+
+
+COLUMNS = {
+    "method": Column("", "Method", lambda name: method_label(_text(name)), numeric=False),
+    "bits_per_byte": Column("Bits per byte ↓", "", digits=3),
+    "retention": Column("Retention ↑", "", digits=3),
+    "next_character_accuracy": Column("Next character ↑", "", digits=3),
+    "parameters": Column("Parameters", "all", count),
+    "trainable_parameters": Column("Parameters", "trainable", count),
+    "trainable_percent": Column("Parameters", "%", significant, digits=3),
+    "tokens_per_second": Column("Tokens", "per second ↑", count),
+    "tokens": Column("Tokens", "seen", count),
+    "steps": Column("", "Steps", count),
+    "training_seconds": Column("Seconds", "training ↓", digits=1),
+    "seconds": Column("Seconds", "in all ↓", digits=1),
+    "peak_memory_mib": Column("Memory", "peak, MiB ↓", count),
+    "final_training_loss": Column("Training loss", "final, nats ↓", digits=3),
+    "device": Column("", "Device", _text, numeric=False),
+    "seeds": Column("", "Seeds", count),
+    "domain": Column(
+        "", "Domain", lambda name: domain_label(_text(name)), numeric=False, collapse=True
+    ),
+    "language": Column(
+        "", "Lang.", lambda code: LANGUAGES.get(code, _text(code)), numeric=False, collapse=True
+    ),
+    "source": Column("", "Source", _text, numeric=False),
+    "licence": Column("", "Licence", _text, numeric=False),
+    "reached": Column("", "Reached", _text, numeric=False),
+    "documents": Column("Size", "documents", count),
+    "characters": Column("Size", "characters", count),
+    "bytes": Column("Size", "bytes", count),
+    "script_share": Column("Characters by script, %", "", digits=1),
+}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A table of strings: per column its spanning heading, heading and alignment, then rows."""
+
+    groups: list[str]
+    labels: list[str]
+    numeric: list[bool]
+    rows: list[list[str]]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the same as a data frame, for display in a notebook."""
+        return pd.DataFrame(
+            self.rows, columns=pd.MultiIndex.from_arrays([self.groups, self.labels])
+        )
+
+    def spans(self) -> list[tuple[str, int, int]]:
+        """Return the spanning headings as (words, first column, number of columns)."""
+        found, start = [], 0
+        for words, members in groupby(self.groups):
+            width = len(list(members))
+            found.append((words, start, width))
+            start += width
+        return found
+
+
+def present(frame: pd.DataFrame) -> Printed:
+    """Turn a table of numbers (see the module) into the table that is printed."""
+    printed = Printed([], [], [], [[] for _ in range(len(frame))])
+    for name in frame.columns:
+        metric, *part = str(name).split(":")
+        if part and part[-1] == INTERVAL:
+            continue
+        column = COLUMNS.get(metric) or Column("", metric.replace("_", " "), _text, numeric=False)
+        cells = [column.cell(value) for value in frame[name]]
+        interval = f"{name}:{INTERVAL}"
+        if interval in frame.columns:
+            halves = [column.cell(value) for value in frame[interval]]
+            pairs = zip(cells, halves, strict=True)
+            cells = [mean if half == MISSING else f"{mean} ± {half}" for mean, half in pairs]
+        if column.collapse:
+            cells = _once(cells)
+        printed.groups.append(column.group)
+        printed.labels.append(domain_label(part[0]) if part else column.label)
+        printed.numeric.append(column.numeric)
+        for row, cell in zip(printed.rows, cells, strict=True):
+            row.append(cell)
+    return printed
+
+
+def _once(cells: list[str]) -> list[str]:
+    return ["" if index and cell == cells[index - 1] else cell for index, cell in enumerate(cells)]
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "–": "--",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
+def escape_latex(text: str) -> str:
+    """Return ``text`` with everything that LaTeX would interpret escaped."""
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def latex(table: Printed, *, caption: str, label: str) -> str:
+    """Return a LaTeX ``table`` environment in the style of the booktabs package."""
+    alignment = "".join("r" if numeric else "l" for numeric in table.numeric)
+    head, rules = [], []
+    for words, start, width in table.spans():
+        if not words:
+            head += [""] * width
+            continue
+        head.append(
+            rf"\multicolumn{{{width}}}{{{'c' if width > 1 else 'r'}}}{{{escape_latex(words)}}}"
+        )
+        if width > 1:
+            rules.append(rf"\cmidrule(lr){{{start + 1}-{start + width}}}")
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_latex(caption)}}}",
+        rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+    ]
+    if any(table.groups):
+        lines += [" & ".join(head) + r" \\", " ".join(rules)]
+    lines += [" & ".join(map(escape_latex, table.labels)) + r" \\", r"\midrule"]
+    lines += [" & ".join(map(escape_latex, row)) + r" \\" for row in table.rows]
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape_typst(text: str) -> str:
+    """Return ``text`` with everything that Typst would interpret as markup escaped."""
+    escaped = "".join(
+        "\\" + letter if letter in "\\#$*_`<>@[]~=/'\"-+" else letter for letter in text
+    )
+    return " ".join(escaped.split("\n"))
+
+
+def typst(table: Printed) -> str:
+    """Return a call of ``house-table`` (see ``paper/style.typ.j2``) with the cells as content.
+
+    The half-width of an interval stands beneath its mean, so that wide tables fit the page.
+    """
+    alignment = ", ".join("right" if numeric else "left" for numeric in table.numeric)
+    columns = ", ".join("auto" for _ in table.numeric)
+    head, rules = [], []
+    if any(table.groups):
+        for words, start, width in table.spans():
+            align = "center" if width > 1 else "right"
+            head.append(f"table.cell(colspan: {width}, align: {align})[{escape_typst(words)}]")
+            if words and width > 1:
+                rules.append(f"table.hline(start: {start}, end: {start + width}, stroke: thin)")
+    head += rules + [f"[{escape_typst(words)}]" for words in table.labels]
+    cells = [f"[{_stacked(cell)}]" for row in table.rows for cell in row]
+    return (
+        f"house-table(columns: ({columns},), align: ({alignment},),\n"
+        f"  table.header({', '.join(head)}, table.hline(stroke: thin)),\n"
+        "  " + ", ".join(cells) + ")"
+    )
+
+
+def _stacked(cell: str) -> str:
+    mean, plus_minus, half = cell.partition(" ± ")
+    if not plus_minus:
+        return escape_typst(cell)
+    return f"{escape_typst(mean)} #linebreak() #interval[± {escape_typst(half)}]"

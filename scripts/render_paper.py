@@ -1,0 +1,87 @@
+"""Set the paper: fill its template with measured numbers and compile it to PDF."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from jadapt.errors import UserError, run
+from jadapt.files import atomic, load_settings, write_text
+from jadapt.reporting import paper, tables
+from jadapt.reporting.present import present, typst
+from jadapt.reporting.template import Typst, compile_pdf, render
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="name of the study")
+    for name in ("metrics", "efficiency", "curves", "corpora"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
+    parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
+    parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
+    parser.add_argument("--settings", required=True, help="resolved configuration: JSON, or a path")
+    parser.add_argument("--template", type=Path, required=True, help="paper.typ.j2")
+    parser.add_argument("--bibliography", type=Path, required=True, help="references.bib")
+    parser.add_argument("--literature", type=Path, help="default: literature.yaml by the template")
+    parser.add_argument("--output", type=Path, required=True, help="the PDF; paper.typ goes beside")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Render and compile in a scratch folder; only a whole paper reaches the output folder."""
+    arguments = parse()
+    literature = arguments.literature or arguments.template.parent / "literature.yaml"
+    for path in (arguments.template, arguments.bibliography, literature):
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
+    measured = paper.Tables(
+        tables.read_metrics(arguments.metrics),
+        tables.read_efficiency(arguments.efficiency),
+        tables.read_curves(arguments.curves),
+        tables.read_corpora(arguments.corpora),
+    )
+    context = paper.context(
+        measured, load_settings(arguments.settings), load_settings(str(literature))
+    )
+    folder = arguments.output.resolve().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".paper.", dir=folder) as name:
+        scratch = Path(name)
+        build(arguments, context, scratch)
+        pdf = compile_pdf(scratch / "paper.typ")
+        publish(scratch, folder)
+    with atomic(arguments.output) as temporary:
+        temporary.write_bytes(pdf)
+
+
+def build(arguments: argparse.Namespace, context: dict, scratch: Path) -> None:
+    """Write ``paper.typ`` into ``scratch`` with the figures and the bibliography that it uses."""
+    (scratch / "figures").mkdir()
+
+    def figure(name: str, width: str = "100%") -> Typst:
+        path = paper.figure_path(arguments.figures, name)
+        shutil.copyfile(path, scratch / "figures" / path.name)
+        return Typst(f'image("figures/{path.name}", width: {width})')
+
+    def table(name: str) -> Typst:
+        return Typst(typst(present(tables.load_table(arguments.tables / f"{name}.csv"))))
+
+    context = {**context, "study": arguments.study, "figure": figure, "table": table}
+    write_text(scratch / "paper.typ", render(arguments.template, context))
+    shutil.copyfile(arguments.bibliography, scratch / "references.bib")
+
+
+def publish(scratch: Path, folder: Path) -> None:
+    """Move the sources beside the PDF, each whole, so that Typst users can compile them again."""
+    (folder / "figures").mkdir(exist_ok=True)
+    for path in sorted(scratch.rglob("*")):
+        if path.is_file():
+            with atomic(folder / path.relative_to(scratch)) as temporary:
+                shutil.copyfile(path, temporary)
+
+
+if __name__ == "__main__":
+    run(main)
