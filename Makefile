@@ -1,0 +1,67 @@
+# Shortcuts; each calls Snakemake or a script. `make help` lists them.
+SHELL := bash
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+CONFIG ?= config/config.yaml
+STUDY = $(shell sed -n 's/^study: *//p' $(CONFIG))
+# The environment goes first on PATH, so that rules find their programs without activating it.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+SNAKEMAKE = snakemake --configfile $(CONFIG) --cores $(CORES) --rerun-incomplete --show-failed-logs
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup paper figure table report test test-fast lint bench notice lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: .venv/.ready  ## install the locked environment into .venv
+
+.venv/.ready: envs/requirements.lock
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet torch==2.13.0
+	.venv/bin/pip install --quiet --no-deps -r envs/requirements.lock
+	touch $@
+
+paper: setup  ## build results/{study}/paper/paper.pdf (CONFIG=file for another study)
+	$(SNAKEMAKE) all
+
+figure: setup  ## build one figure: make figure NAME=convergence
+	$(SNAKEMAKE) fig_$(NAME)
+
+table: setup  ## build one table: make table NAME=results
+	$(SNAKEMAKE) table_$(NAME)
+
+report: setup  ## write report.zip: figures, tables and paper with their captions
+	$(SNAKEMAKE) --report report.zip all
+
+test: setup  ## run every test, the whole chain on real packages among them
+	pytest $(TESTS)
+
+test-fast: setup  ## run the tests that need no download
+	pytest -m "not chain" $(TESTS)
+
+lint: setup  ## check code, rules, notices
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --configfile $(CONFIG) --lint
+	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
+
+bench: setup  ## print where the time and memory of the study went
+	python benchmarks/bench_study.py --results results/$(STUDY) --config $(CONFIG)
+	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
+
+notice: setup  ## rewrite NOTICE from config/corpora.yaml
+	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE
+
+# Versions that the study was measured with: nothing newer than January 2026, except the packages
+# named in envs/newer.txt, which need to be.
+lock:  ## resolve envs/requirements.in again (needs uv)
+	cd envs && uv pip compile requirements.in --override overrides.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet \
+	  --exclude-newer 2026-01-15 $$(sed 's/^/--exclude-newer-package /' newer.txt) \
+	  -o requirements.lock
+
+clean:  ## remove the results of the study; downloads and environment stay
+	rm -rf results/$(STUDY)

@@ -1,0 +1,30 @@
+# Adapting an English language model to Japanese without forgetting: from the corpora to the paper.
+#
+#   snakemake --cores 2 all                      the default study, config/config.yaml
+#   snakemake --cores 2 fig_convergence          one figure and what it needs
+#   snakemake --configfile MY.yaml --cores 2 all another study
+import sys
+from pathlib import Path
+
+# A study given on the command line replaces the default one instead of being mixed into it.
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
+
+
+include: "rules/common.smk"
+include: "rules/corpora.smk"
+include: "rules/tokenizers.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/paper.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.paper.output,
+        rules.metrics.output,

@@ -1,0 +1,185 @@
+# Pure helpers: the checked configuration, the paths of a study, the code that a rule depends on.
+import itertools
+import json
+from pathlib import Path
+
+from jadapt import settings as study_settings
+from jadapt.errors import UserError
+
+
+def checked_configuration():
+    """Validate the study before any rule is built; a mistake ends here, with one line."""
+    origin = ", ".join(str(path) for path in workflow.configfiles)
+    try:
+        catalogue = study_settings.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
+        models = study_settings.read_yaml(f"{workflow.basedir}/config/models.yaml")
+        return (
+            study_settings.validate(config, catalogue, models, origin),
+            catalogue,
+            models,
+        )
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+config, CATALOGUE, MODELS = checked_configuration()
+
+RESULTS = f"results/{config['study']}"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+DOWNLOADS = config["downloads"]
+
+DOMAINS = config["corpora"]["domains"]
+SPLITS = ("train", "validation", "test")
+RUNS = list(config["methods"])
+BASE = f"{RESULTS}/runs/base/seed{study_settings.base_seed(config)}"
+KNOWN = config["pretraining"]["domain"]
+
+
+def code(script, *parts):
+    """List a script and the rooms or modules of the package it uses, as inputs: what a rule does
+    follows their content, so that an edit reruns it and a mere touch does not."""
+    files = [f"scripts/{script}", "scripts/jadapt/errors.py", "scripts/jadapt/files.py"]
+    for part in parts:
+        path = Path(workflow.basedir, "scripts/jadapt", part)
+        modules = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        files += [str(module.relative_to(workflow.basedir)) for module in modules]
+    return files
+
+
+def as_json(value):
+    """Write a part of the configuration the way scripts read it (--settings)."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def environment(stage):
+    """Path of the conda environment of a stage, relative to the rules."""
+    return f"../envs/{stage}.yaml"
+
+
+def text_language(domain):
+    """The language that a domain is trained and evaluated in."""
+    return CATALOGUE["domains"][domain]["language"]
+
+
+SOURCES_OF = {domain: CATALOGUE["domains"][domain]["sources"] for domain in DOMAINS}
+SOURCES = sorted({source for names in SOURCES_OF.values() for source in names})
+
+
+def only_optional(source):
+    """Whether every domain that reads this source can do without it."""
+    users = [domain for domain, names in SOURCES_OF.items() if source in names]
+    return all(CATALOGUE["domains"][domain].get("optional", False) for domain in users)
+
+
+def source_files(wildcards):
+    """The user's own file, where a source is one: its content decides, not its age."""
+    entry = CATALOGUE["sources"][wildcards.source]
+    return [entry["path"]] if entry["kind"] == "local" else []
+
+
+def pins(wildcards):
+    """The list of files and checksums of a source that has many."""
+    entry = CATALOGUE["sources"][wildcards.source]
+    return [entry["pins"]] if "pins" in entry else []
+
+
+def corpus_settings(wildcards):
+    """What decides the content of one domain."""
+    domain = CATALOGUE["domains"][wildcards.domain]
+    cap = config["corpora"].get("maximum_documents", {}).get(wildcards.domain)
+    return as_json(
+        {
+            "domain": {
+                **{key: value for key, value in domain.items() if key != "cleaning"},
+                **({"max_documents": cap} if cap else {}),
+            },
+            "sources": {name: CATALOGUE["sources"][name] for name in domain["sources"]},
+            "cleaning": {**CATALOGUE["cleaning"], **domain.get("cleaning", {})},
+            "splits": config["corpora"]["splits"],
+        }
+    )
+
+
+def token_metas(domains):
+    """The token files that a run reads: training and validation splits of ``domains``."""
+    return [
+        f"{RESULTS}/tokens/{domain}/{split}/meta.json"
+        for domain in domains
+        for split in ("train", "validation")
+    ]
+
+
+def token_arguments(domains):
+    """The same as ``domain=folder`` for the command line."""
+    return [f"{domain}={RESULTS}/tokens/{domain}" for domain in domains]
+
+
+def training_resources(run):
+    """The part of a run's settings that the cluster has to provide."""
+    settings = study_settings.run_settings(config, run, config["seeds"][0])
+    on_gpu = settings["accelerator"] == "gpu"
+    return {
+        "threads": settings["threads"],
+        "gpu": settings["devices"] if on_gpu else 0,
+    }
+
+
+EVALUATED = config["evaluation"]["domains"]
+TABLES = {
+    name: f"{RESULTS}/{name}.csv"
+    for name in ("metrics", "efficiency", "curves", "corpora")
+}
+
+
+def run_folder(run, seed):
+    """Folder of a run; all runs of a study share one base model."""
+    return BASE if run == "base" else f"{RESULTS}/runs/{run}/seed{seed}"
+
+
+def all_runs():
+    """Every run of the study as (name, seed), the base model first."""
+    return [
+        ("base", study_settings.base_seed(config)),
+        *((run, seed) for run in RUNS for seed in config["seeds"]),
+    ]
+
+
+def tasks_of(run):
+    """The tasks that a run goes through, in order."""
+    return [KNOWN] if run == "base" else config["sequence"]
+
+
+NOTEBOOKS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]["jadapt"]
+    for path in sorted(Path(workflow.basedir, "notebooks").glob("*.ipynb"))
+}
+FIGURES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "figure"]
+TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "table"]
+
+
+def notebook_tables(name):
+    """The tables that a notebook declares to read."""
+    return {table: TABLES[table] for table in NOTEBOOKS[name]["tables"]}
+
+
+def papermill_parameters(name, stem):
+    """Parameters of a notebook in papermill's spelling."""
+    pairs = [*notebook_tables(name).items(), ("output", stem)]
+    return list(
+        itertools.chain.from_iterable(("-p", key, value) for key, value in pairs)
+    )
+
+
+def notebook_code(name):
+    """What a figure or table follows: its notebook, its caption and the reporting room."""
+    return [f"notebooks/{name}.ipynb", *code("jadapt/__init__.py", "reporting")]
+
+
+wildcard_constraints:
+    source="[a-z][a-z0-9_]*",
+    domain="[a-z][a-z0-9_]*",
+    split="|".join(SPLITS),
+    run="|".join(["base", *RUNS]),
+    seed="[0-9]+",

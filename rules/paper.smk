@@ -1,0 +1,149 @@
+# Figures and tables, one notebook each, and the paper that holds them.
+wildcard_constraints:
+    figure="|".join(FIGURES),
+    table="|".join(TABLE_NAMES),
+
+
+localrules:
+    figure,
+    table,
+    paper,
+
+
+rule figure:
+    input:
+        tables=lambda wildcards: list(notebook_tables(wildcards.figure).values()),
+        code=lambda wildcards: notebook_code(wildcards.figure),
+    output:
+        pdf=f"{RESULTS}/figures/{{figure}}.pdf",
+        svg=report(
+            f"{RESULTS}/figures/{{figure}}.svg",
+            caption="../paper/captions/{figure}.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        png=f"{RESULTS}/figures/{{figure}}.png",
+        notebook=f"{RESULTS}/notebooks/{{figure}}.ipynb",
+    log:
+        f"{LOGS}/figures/{{figure}}.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/{{figure}}.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        parameters=lambda wildcards: papermill_parameters(
+            wildcards.figure, f"{RESULTS}/figures/{wildcards.figure}"
+        ),
+    message:
+        "Drawing the figure {wildcards.figure}"
+    shell:
+        "PYTHONPATH=scripts papermill -k python3 --no-progress-bar {params.parameters:q}"
+        " notebooks/{wildcards.figure}.ipynb {output.notebook:q} > {log:q} 2>&1"
+
+
+rule table:
+    input:
+        tables=lambda wildcards: list(notebook_tables(wildcards.table).values()),
+        code=lambda wildcards: notebook_code(wildcards.table),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/{{table}}.csv",
+            caption="../paper/captions/{table}.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        tex=f"{RESULTS}/tables/{{table}}.tex",
+        notebook=f"{RESULTS}/notebooks/{{table}}.ipynb",
+    log:
+        f"{LOGS}/tables/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/{{table}}.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        parameters=lambda wildcards: papermill_parameters(
+            wildcards.table, f"{RESULTS}/tables/{wildcards.table}"
+        ),
+    message:
+        "Making the table {wildcards.table}"
+    shell:
+        "PYTHONPATH=scripts papermill -k python3 --no-progress-bar {params.parameters:q}"
+        " notebooks/{wildcards.table}.ipynb {output.notebook:q} > {log:q} 2>&1"
+
+
+rule paper:
+    input:
+        tables=TABLES.values(),
+        figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES],
+        data=[f"{RESULTS}/tables/{name}.csv" for name in TABLE_NAMES],
+        template="paper/paper.typ.j2",
+        style="paper/style.typ.j2",
+        bibliography="paper/references.bib",
+        literature="paper/literature.yaml",
+        code=code("render_paper.py", "reporting"),
+    output:
+        pdf=report(
+            f"{RESULTS}/paper/paper.pdf",
+            caption="../paper/captions/paper.rst",
+            category="Paper",
+        ),
+        source=f"{RESULTS}/paper/paper.typ",
+    log:
+        f"{LOGS}/paper.log",
+    benchmark:
+        f"{BENCHMARKS}/paper.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=as_json(
+            {
+                **config,
+                "model": {
+                    "name": config["model"],
+                    **MODELS["models"][config["model"]],
+                },
+                # Where files were looked for is no part of what was done.
+                "mirror": None,
+                "downloads": None,
+            }
+        ),
+        study=config["study"],
+        tables=[f"--{name}={path}" for name, path in TABLES.items()],
+        figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
+        table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),
+    message:
+        "Setting the paper"
+    shell:
+        "python scripts/render_paper.py --study {params.study:q} {params.tables:q}"
+        " --figures {params.figures:q} --tables {params.table_folder:q}"
+        " --settings {params.settings:q} --template {input.template:q}"
+        " --bibliography {input.bibliography:q} --literature {input.literature:q}"
+        " --output {output.pdf:q} > {log:q} 2>&1"
+
+
+# A name for each figure and table: `snakemake --cores 2 fig_convergence`.
+for _name in FIGURES:
+
+    rule:
+        name:
+            f"fig_{_name}"
+        input:
+            expand(rules.figure.output, figure=_name),
+
+
+for _name in TABLE_NAMES:
+
+    rule:
+        name:
+            f"table_{_name}"
+        input:
+            expand(rules.table.output, table=_name),

@@ -1,0 +1,68 @@
+# The tokenizer, trained on training splits only, and the token files made with it.
+rule tokenizer:
+    input:
+        corpora=[
+            f"{RESULTS}/corpora/{domain}/train.jsonl"
+            for domain in config["tokenizer"]["domains"]
+        ],
+        code=code("train_tokenizer.py", "text"),
+    output:
+        model=f"{RESULTS}/tokenizer/tokenizer.model",
+        meta=f"{RESULTS}/tokenizer/tokenizer_meta.json",
+    log:
+        f"{LOGS}/tokenizer.log",
+    benchmark:
+        f"{BENCHMARKS}/tokenizer.tsv"
+    conda:
+        environment("corpora")
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=as_json(
+            {k: v for k, v in config["tokenizer"].items() if k != "domains"}
+        ),
+        corpora=lambda wildcards, input: [
+            f"{text_language(domain)}={path}"
+            for domain, path in zip(config["tokenizer"]["domains"], input.corpora)
+        ],
+        folder=subpath(output.model, parent=True),
+    message:
+        "Training the tokenizer"
+    shell:
+        "python scripts/train_tokenizer.py --settings {params.settings:q}"
+        " --corpus {params.corpora:q} --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule tokens:
+    input:
+        tokenizer=rules.tokenizer.output.model,
+        meta=rules.tokenizer.output.meta,
+        corpus=f"{RESULTS}/corpora/{{domain}}/{{split}}.jsonl",
+        code=code("encode.py", "text", "data"),
+    output:
+        tokens=f"{RESULTS}/tokens/{{domain}}/{{split}}/tokens.bin",
+        offsets=f"{RESULTS}/tokens/{{domain}}/{{split}}/offsets.bin",
+        sizes=f"{RESULTS}/tokens/{{domain}}/{{split}}/sizes.bin",
+        meta=f"{RESULTS}/tokens/{{domain}}/{{split}}/meta.json",
+    log:
+        f"{LOGS}/tokens/{{domain}}/{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/tokens/{{domain}}/{{split}}.tsv"
+    conda:
+        environment("corpora")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        folder=subpath(output.meta, parent=True),
+        tokenizer=subpath(input.tokenizer, parent=True),
+        language=lambda wildcards: text_language(wildcards.domain),
+    message:
+        "Encoding {wildcards.domain}, {wildcards.split}"
+    shell:
+        "python scripts/encode.py --tokenizer {params.tokenizer:q} --corpus {input.corpus:q}"
+        " --language {params.language:q} --output {params.folder:q} --workers {threads}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,167 @@
+"""The whole chain, once for real: packages, corpora, tokenizer, NeMo, evaluation, figures, PDF."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import zipfile
+
+import pytest
+
+from jadapt.corpora.splits import leaks
+
+pytestmark = pytest.mark.chain
+
+FIGURES = ("convergence", "forgetting", "scripts")
+TABLES = ("corpora", "efficiency", "results")
+DOMAINS = ("english", "everyday", "cloud", "devdocs")
+
+
+@pytest.fixture(scope="module")
+def study(clone):
+    """The finished tiny study; every test of this file looks at it."""
+    clone.run("all")
+    return clone
+
+
+def results(study):
+    return study.path / "results" / "tiny"
+
+
+def read_table(path):
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_paper_its_figures_and_its_tables_are_there(study):
+    folder = results(study)
+    assert (folder / "paper/paper.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "paper/paper.pdf").stat().st_size > 50_000
+    for name in FIGURES:
+        assert (folder / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (folder / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (folder / f"figures/{name}.svg").read_text(encoding="utf-8")
+    for name in TABLES:
+        assert read_table(folder / f"tables/{name}.csv")
+        assert r"\begin{tabular}" in (folder / f"tables/{name}.tex").read_text(encoding="utf-8")
+    for name in FIGURES + TABLES:
+        notebook = json.loads((folder / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
+        assert any(cell.get("execution_count") for cell in notebook["cells"])
+
+
+def test_the_metrics_are_complete(study):
+    rows = read_table(results(study) / "metrics.csv")
+    found = {(r["method"], r["trained_through"], r["evaluated_on"], r["metric"]) for r in rows}
+    for method, task in (("base", "english"), ("sft", "everyday"), ("lora", "everyday")):
+        for domain in DOMAINS:
+            for metric in ("bits_per_byte", "bits_per_character", "perplexity"):
+                assert (method, task, domain, metric) in found
+        for script in ("hiragana", "katakana", "kanji", "other"):
+            assert (method, task, "everyday", f"next_character_accuracy_{script}") in found
+    assert ("sft", "everyday", "english", "english_retention") in found
+    assert all(float(row["value"]) >= 0 and int(row["n"]) > 0 for row in rows)
+
+
+def test_training_lowers_the_loss_and_lora_trains_few_parameters(study):
+    values = {
+        (r["method"], r["evaluated_on"]): float(r["value"])
+        for r in read_table(results(study) / "metrics.csv")
+        if r["metric"] == "bits_per_byte"
+    }
+    assert values["sft", "everyday"] < values["base", "everyday"]
+    assert values["lora", "everyday"] < values["base", "everyday"]
+    efficiency = {r["method"]: r for r in read_table(results(study) / "efficiency.csv")}
+    assert float(efficiency["sft"]["trainable_percent"]) == 100
+    assert 0 < float(efficiency["lora"]["trainable_percent"]) < 10
+    run = json.loads((results(study) / "runs/lora/seed1/run.json").read_text())
+    assert run["versions"]["nemo_toolkit"] == "2.5.3"
+    assert run["settings"]["a_init"] == "kaiming"
+
+
+def test_the_logs_of_training_follow_the_schedule(study):
+    lines = [
+        json.loads(line)
+        for line in (results(study) / "runs/sft/seed1/train.jsonl").read_text().splitlines()
+    ]
+    steps = [line["step"] for line in lines if "training_loss" in line]
+    assert steps == [2, 4, 6, 8, 10, 12]
+    assert [line["step"] for line in lines if "validation_loss" in line] == [0, 6, 12]
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    assert max(rates) == rates[0]
+    assert rates[-1] < 0.2 * rates[0]
+
+
+def test_no_document_and_no_english_sentence_crosses_splits(study):
+    folder = results(study) / "corpora"
+    assert leaks({domain: folder / domain for domain in DOMAINS}) == []
+
+
+def test_a_second_run_finds_nothing_to_do(study):
+    start = time.perf_counter()
+    output = study.run("all").stdout
+    assert "Nothing to be done" in output
+    assert time.perf_counter() - start < 15
+
+
+def test_touching_reruns_nothing_and_an_edited_notebook_reruns_itself_and_the_paper(study):
+    for path in ("scripts/train.py", "notebooks/convergence.ipynb", "scripts/jadapt/files.py"):
+        os.utime(study.path / path)
+    assert study.planned("all") == {}
+    notebook = study.path / "notebooks/convergence.ipynb"
+    before = notebook.read_text(encoding="utf-8")
+    notebook.write_text(before.replace('"nbformat_minor"', '\n "nbformat_minor"'), encoding="utf-8")
+    try:
+        assert study.planned("all") == {"figure": 1, "paper": 1}
+    finally:
+        notebook.write_text(before, encoding="utf-8")
+    assert study.planned("all") == {}
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
+    """SIGKILL in the middle of training, then the same command again.
+
+    The same metrics to the last digit also show that a run is deterministic: the second one
+    trains from the start, apart from the steps before its last checkpoint.
+    """
+    folder = results(study)
+    before = (folder / "metrics.csv").read_bytes()
+    curves = (folder / "curves.csv").read_bytes()
+    command = study.command("all")
+    at = command.index("--configfile")
+    command[at:at] = ["--forcerun", "adapt"]
+    process = subprocess.Popen(
+        command, cwd=study.path, env=study.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    checkpoint = folder / "checkpoints/lora/seed1/everyday/step=4.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    # Snakemake starts the jobs in its own session, so this kills all of them at once.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "runs/lora/seed1/run.json").exists()
+
+    study.run(options=["--unlock"])
+    study.run("all", options=["--rerun-incomplete"])
+    log = (folder / "logs/adapt/lora/seed1.log").read_text(encoding="utf-8")
+    assert "going on from" in log
+    assert re.search(r"everyday: step [1-9]\d* of 12", log)
+    assert (folder / "metrics.csv").read_bytes() == before
+    assert (folder / "curves.csv").read_bytes() == curves
+    assert not (folder / "checkpoints/lora/seed1").exists()
+
+
+def test_the_report_holds_figures_with_captions(study):
+    study.run("all", options=["--report", "report.zip"])
+    with zipfile.ZipFile(study.path / "report.zip") as archive:
+        page = archive.read("report/report.html").decode("utf-8")
+    for name in FIGURES:
+        assert f"{name}.svg" in page
+        caption = (study.path / f"paper/captions/{name}.rst").read_text(encoding="utf-8")
+        assert " ".join(caption.split())[:30] in " ".join(page.split())

@@ -1,0 +1,172 @@
+"""What can be checked of the workflow without running it."""
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
+HEAVY = {"pretrain", "adapt", "evaluate"}
+
+
+@pytest.fixture
+def edited(clone, tmp_path):
+    """A clone of its own, for a test that changes files."""
+    path = tmp_path / "edited"
+    shutil.copytree(clone.path, path, symlinks=True, ignore=shutil.ignore_patterns("results"))
+    other = type(clone)(path)
+    return other
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "rules"],
+        ["snakemake", "--lint"],
+    ],
+    ids=lambda command: command[0] + " " + command[1],
+)
+def test_code_and_rules_are_clean(clone, command):
+    clone.shell(*command)
+
+
+def test_the_slurm_profile_is_found_as_typed(clone):
+    output = clone.shell("snakemake", "--profile", "slurm", "-n", "all").stdout
+    assert "pretrain" in output
+
+
+def test_a_dry_run_of_everything_is_quick(clone):
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        clone.shell("snakemake", "-n", "all")
+        times.append(time.perf_counter() - start)
+    # `make bench` holds this to 3 s; here it must only not have become another kind of thing.
+    assert min(times) < 10, times
+
+
+def test_every_notebook_has_a_target_of_its_name(clone):
+    listed = clone.shell("snakemake", "--list-target-rules").stdout.split()
+    for name in ("all", "paper", "metrics"):
+        assert name in listed or name in ("paper", "metrics")
+    for name in NOTEBOOKS:
+        assert {f"fig_{name}", f"table_{name}"} & set(listed), name
+
+
+def test_one_table_of_the_corpora_trains_nothing(clone):
+    jobs = clone.shell("snakemake", "-n", "table_corpora").stdout
+    assert "corpus" in jobs
+    assert not any(f"\n{rule} " in jobs for rule in HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("seeds:", "sedes:"), "unknown key 'sedes'; did you mean 'seeds'?"),
+        (("method: lora", "method: lroa"), "methods.lora.method: unknown 'lroa'"),
+        (("model: mini", "model: maxi"), "model: unknown 'maxi'; did you mean 'mini'?"),
+        (("sequence: [everyday]", "sequence: [everday]"), "sequence: unknown 'everday'"),
+        (("sequence_length: 128", "sequence_length: 4096"), "sequence_length: 4096 is above"),
+        (("seeds: [", "seeds: [["), "not valid YAML"),
+    ],
+)
+def test_a_mistake_ends_the_command_with_one_line_before_anything_runs(edited, edit, message):
+    path = edited.path / "config/config.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert edit[0] in text
+    path.write_text(text.replace(*edit, 1), encoding="utf-8")
+    done = edited.shell("snakemake", "--cores", "1", "all", check=False)
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert not (edited.path / "results").exists()
+    assert len(done.stdout.strip().splitlines()) == 1, done.stdout
+
+
+def test_a_study_replaces_the_default_one(edited):
+    path = edited.path / "other.yaml"
+    text = (edited.path / "config/config.yaml").read_text(encoding="utf-8")
+    path.write_text(
+        text.replace("study: mini", "study: other").replace("  lora:\n", "  low_rank:\n"),
+        encoding="utf-8",
+    )
+    output = edited.shell("snakemake", "--configfile", "other.yaml", "-n", "all").stdout
+    assert "results/other/runs/low_rank/seed1" in output
+    assert "results/mini" not in output
+    assert "results/other/runs/lora/" not in output
+
+
+def test_a_local_corpus_becomes_a_domain(edited):
+    """A text file of the user's own, from two entries in the configuration to its splits."""
+    kana = "あいうえおかきくけこさしすせそたちつてと"
+    draw = random.Random(0)
+    lines = ["".join(draw.choices(kana, k=20)) + "。" for _ in range(400)]
+    (edited.path / "mine.txt").write_text("\n".join(lines), encoding="utf-8")
+    path = edited.path / "config/corpora.yaml"
+    text = path.read_text(encoding="utf-8")
+    source = "sources:\n  mine: {kind: local, path: mine.txt, licence: CC0-1.0, attribution: me}\n"
+    domain = "domains:\n  mine:\n    language: ja\n    sources: [mine]\n"
+    text = text.replace("sources:\n", source, 1).replace("\ndomains:\n", "\n" + domain, 1)
+    path.write_text(text, encoding="utf-8")
+    study = edited.path / "config/config.yaml"
+    study.write_text(
+        study.read_text(encoding="utf-8").replace(
+            "domains: [english, everyday,", "domains: [mine, english, everyday,", 1
+        ),
+        encoding="utf-8",
+    )
+    target = "results/mini/corpora/mine/manifest.json"
+    edited.shell("snakemake", "--cores", "2", "--show-failed-logs", target)
+    documents = [
+        line
+        for split in ("train", "validation", "test")
+        for line in (edited.path / f"results/mini/corpora/mine/{split}.jsonl")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    ]
+    assert len(documents) == len(lines)
+    # The content of the file decides: more text, and only this domain is built again.
+    (edited.path / "mine.txt").write_text("\n".join(lines[:-1]), encoding="utf-8")
+    output = edited.shell("snakemake", "--cores", "2", "-n", target).stdout
+    assert "download" in output
+    assert "corpus" in output
+
+
+def test_a_wrong_checksum_stops_the_run_and_names_both(edited):
+    path = edited.path / "mine.txt"
+    mirror = edited.path / "mirror"
+    pinned = "github/owner/repository/0123456789abcdef0123456789abcdef01234567/text.txt"
+    (mirror / pinned).parent.mkdir(parents=True)
+    (mirror / pinned).write_text("changed\n", encoding="utf-8")
+    path = edited.path / "config/corpora.yaml"
+    text = path.read_text(encoding="utf-8")
+    source = (
+        f"sources:\n  pinned:\n    kind: url\n    licence: CC0-1.0\n    attribution: me\n"
+        f"    homepage: https://example.org\n"
+        f"    files: [{{path: {pinned}, bytes: 8, sha256: {'0' * 64}}}]\n"
+        f"    extract: {{format: aozora, members: ['github/**']}}\n"
+    )
+    domain = "domains:\n  pinned:\n    language: ja\n    sources: [pinned]\n"
+    text = text.replace("sources:\n", source, 1).replace("\ndomains:\n", "\n" + domain, 1)
+    path.write_text(text, encoding="utf-8")
+    study = edited.path / "config/config.yaml"
+    study.write_text(
+        study.read_text(encoding="utf-8").replace(
+            "domains: [english, everyday,", "domains: [pinned, english, everyday,", 1
+        ),
+        encoding="utf-8",
+    )
+    edited.environment["JADAPT_MIRROR"] = str(mirror)
+    target = "results/mini/corpora/pinned/manifest.json"
+    done = edited.shell(
+        "snakemake", "--cores", "1", "--show-failed-logs", target, check=False
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "0" * 64 in done.stdout
+    (line,) = [text for text in done.stdout.splitlines() if text.startswith("error:")]
+    assert "text.txt" in line
+    assert (mirror / pinned).exists()
+    assert not (edited.path / "results/mini/corpora/pinned").exists()
