@@ -2,11 +2,13 @@
 SHELL := bash
 PYTHON ?= python3
 CORES ?= $(shell nproc)
-CONFIG ?= config/config.yaml
-STUDY = $(shell sed -n 's/^study: *//p' $(CONFIG))
+# Another study: make paper CONFIG=config/my_study.yaml
+CONFIG ?=
+STUDY = $(shell sed -n 's/^study: *//p' $(or $(CONFIG),config/config.yaml))
 # The environment goes first on PATH, so that rules find their programs without activating it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-SNAKEMAKE = snakemake --configfile $(CONFIG) --cores $(CORES) --rerun-incomplete --show-failed-logs
+SNAKEMAKE = snakemake $(if $(CONFIG),--configfile $(CONFIG)) --cores $(CORES) \
+  --rerun-incomplete --show-failed-logs
 TESTS ?=
 
 .DEFAULT_GOAL := help
@@ -45,11 +47,11 @@ lint: setup  ## check code, rules, notices
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
-	snakemake --configfile $(CONFIG) --lint
+	snakemake --lint
 	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
 
 bench: setup  ## print where the time and memory of the study went
-	python benchmarks/bench_study.py --results results/$(STUDY) --config $(CONFIG)
+	python benchmarks/bench_study.py --results results/$(STUDY) --config $(or $(CONFIG),config/config.yaml)
 	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml

@@ -6,13 +6,17 @@
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
+
+from jadapt.errors import one_line
+from jadapt.settings import read_yaml
+
 # A study given on the command line replaces the default one instead of being mixed into it.
 if not workflow.configfiles:
+    with one_line():
+        read_yaml(f"{workflow.basedir}/config/config.yaml")
 
     configfile: "config/config.yaml"
-
-
-sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
 
 include: "rules/common.smk"

@@ -4,26 +4,15 @@ import json
 from pathlib import Path
 
 from jadapt import settings as study_settings
-from jadapt.errors import UserError
+from jadapt.errors import one_line
 
-
-def checked_configuration():
-    """Validate the study before any rule is built; a mistake ends here, with one line."""
-    origin = ", ".join(str(path) for path in workflow.configfiles)
-    try:
-        catalogue = study_settings.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
-        models = study_settings.read_yaml(f"{workflow.basedir}/config/models.yaml")
-        return (
-            study_settings.validate(config, catalogue, models, origin),
-            catalogue,
-            models,
-        )
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(1)
-
-
-config, CATALOGUE, MODELS = checked_configuration()
+# A mistake in the configuration ends here, with one line, before any rule is built.
+with one_line():
+    CATALOGUE = study_settings.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
+    MODELS = study_settings.read_yaml(f"{workflow.basedir}/config/models.yaml")
+    config = study_settings.validate(
+        config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
+    )
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -20,10 +21,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(known)}" if known else ""
 
 
-def run(main: Callable[[], int | None]) -> None:
-    """Run a script's ``main`` and exit; a `UserError` becomes one line and exit status 1."""
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn a `UserError` into one line on stderr and exit status 1."""
     try:
-        sys.exit(main() or 0)
+        yield
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a script's ``main`` and exit with what it returns, or as `one_line` does."""
+    with one_line():
+        sys.exit(main() or 0)

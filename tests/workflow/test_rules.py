@@ -68,7 +68,7 @@ def test_one_table_of_the_corpora_trains_nothing(clone):
     [
         (("seeds:", "sedes:"), "unknown key 'sedes'; did you mean 'seeds'?"),
         (("method: lora", "method: lroa"), "methods.lora.method: unknown 'lroa'"),
-        (("model: mini", "model: maxi"), "model: unknown 'maxi'; did you mean 'mini'?"),
+        (("model: mini", "model: minni"), "model: unknown 'minni'; did you mean 'mini'?"),
         (("sequence: [everyday]", "sequence: [everday]"), "sequence: unknown 'everday'"),
         (("sequence_length: 128", "sequence_length: 4096"), "sequence_length: 4096 is above"),
         (("seeds: [", "seeds: [["), "not valid YAML"),
@@ -146,7 +146,7 @@ def test_a_wrong_checksum_stops_the_run_and_names_both(edited):
     source = (
         f"sources:\n  pinned:\n    kind: url\n    licence: CC0-1.0\n    attribution: me\n"
         f"    homepage: https://example.org\n"
-        f"    files: [{{path: {pinned}, bytes: 8, sha256: {'0' * 64}}}]\n"
+        f"    files: [{{path: {pinned}, bytes: 8, sha256: {'a' * 64}}}]\n"
         f"    extract: {{format: aozora, members: ['github/**']}}\n"
     )
     domain = "domains:\n  pinned:\n    language: ja\n    sources: [pinned]\n"
@@ -165,7 +165,7 @@ def test_a_wrong_checksum_stops_the_run_and_names_both(edited):
         "snakemake", "--cores", "1", "--show-failed-logs", target, check=False
     )  # fmt: skip
     assert done.returncode == 1
-    assert "0" * 64 in done.stdout
+    assert "a" * 64 in done.stdout
     (line,) = [text for text in done.stdout.splitlines() if text.startswith("error:")]
     assert "text.txt" in line
     assert (mirror / pinned).exists()
