@@ -18,7 +18,7 @@ rule figure:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
         svg=report(
             f"{RESULTS}/figures/{{figure}}.svg",
-            caption="../paper/captions/{figure}.rst",
+            caption="../paper/captions/notebook.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
@@ -34,6 +34,7 @@ rule figure:
         mem_mb=1000,
         runtime=10,
     params:
+        caption=lambda wildcards: NOTEBOOKS[wildcards.figure]["caption"],
         parameters=lambda wildcards: papermill_parameters(
             wildcards.figure, f"{RESULTS}/figures/{wildcards.figure}"
         ),
@@ -51,7 +52,7 @@ rule table:
     output:
         csv=report(
             f"{RESULTS}/tables/{{table}}.csv",
-            caption="../paper/captions/{table}.rst",
+            caption="../paper/captions/notebook.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
@@ -67,6 +68,7 @@ rule table:
         mem_mb=1000,
         runtime=10,
     params:
+        caption=lambda wildcards: NOTEBOOKS[wildcards.table]["caption"],
         parameters=lambda wildcards: papermill_parameters(
             wildcards.table, f"{RESULTS}/tables/{wildcards.table}"
         ),

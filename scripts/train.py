@@ -43,17 +43,18 @@ def main() -> None:
     from jadapt.training import provenance
     from jadapt.training.sequence import Places, Run
 
-    arguments.output.mkdir(parents=True, exist_ok=True)
     places = Places(arguments.model, tokens, arguments.checkpoints, arguments.output)
-    provenance.claim(
-        arguments.checkpoints, provenance.fingerprint(settings, arguments.model, tokens)
-    )
-    report = Run(settings, places, tokenizers.load(arguments.tokenizer)).train()
-    write_json(
-        arguments.output / "run.json",
-        {**provenance.describe(settings), **report, "seconds": time.time() - started},
-    )
-    shutil.rmtree(arguments.checkpoints)
+    with provenance.alone(arguments.checkpoints):
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        provenance.claim(
+            arguments.checkpoints, provenance.fingerprint(settings, arguments.model, tokens)
+        )
+        report = Run(settings, places, tokenizers.load(arguments.tokenizer)).train()
+        write_json(
+            arguments.output / "run.json",
+            {**provenance.describe(settings), **report, "seconds": time.time() - started},
+        )
+        shutil.rmtree(arguments.checkpoints)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -95,6 +98,17 @@ def test_checkpoints_of_another_configuration_are_not_taken_up(tmp_path):
     assert (folder / "step=1.ckpt").exists()
     provenance.claim(folder, {"settings": {"steps": 2}})
     assert not (folder / "step=1.ckpt").exists()
+
+
+def test_two_processes_do_not_train_the_same_run(tmp_path):
+    folder = tmp_path / "seed1"
+    with provenance.alone(folder):
+        other = "from pathlib import Path; from jadapt.training import provenance\n"
+        other += f"with provenance.alone(Path({str(folder)!r})): pass"
+        done = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True)
+        assert f"process {os.getpid()} still trains this run" in done.stderr
+    with provenance.alone(folder):
+        pass
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():

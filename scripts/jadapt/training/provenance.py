@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 import jadapt
+from jadapt.errors import UserError
 from jadapt.files import read_json, sha256_file, write_json
 
 PACKAGES = ("nemo_toolkit", "lightning", "torch", "transformers", "numpy", "sentencepiece")
@@ -38,6 +43,34 @@ def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
         "code": digest.hexdigest(),
         "torch": version("torch"),
     }
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Hold the lock of a run; a second process for the same run is refused.
+
+    A workflow that was killed may leave a training process behind. Two of them would write the
+    same checkpoints.
+
+    Raises:
+        UserError: another process holds the lock.
+    """
+    path = directory.with_name(f"{directory.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.seek(0)
+            raise UserError(
+                f"{path}: process {stream.read().strip() or '(unknown)'} still trains this run; "
+                "wait for it, or stop it, and start again"
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        # The lock ends with the process, however it ends; the file stays and means nothing.
+        yield
 
 
 def claim(directory: Path, expected: dict) -> None:
