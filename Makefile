@@ -7,8 +7,9 @@ CONFIG ?=
 STUDY = $(shell sed -n 's/^study: *//p' $(or $(CONFIG),config/config.yaml))
 # The environment goes first on PATH, so that rules find their programs without activating it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-SNAKEMAKE = snakemake $(if $(CONFIG),--configfile $(CONFIG)) --cores $(CORES) \
-  --rerun-incomplete --show-failed-logs
+STUDY_FILE = $(if $(CONFIG),--configfile $(CONFIG))
+SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
+  snakemake $(STUDY_FILE) --cores $(CORES) --rerun-incomplete --show-failed-logs
 TESTS ?=
 
 .DEFAULT_GOAL := help
