@@ -35,9 +35,10 @@ def main() -> None:
 
     check_sequence_length(arguments.model, settings["sequence_length"])
     tokens = dict(arguments.tokens)
-    for domain in settings["sequence"]:
+    trace = settings.get("trace", {}).get("domain")
+    for domain in filter(None, [*settings["sequence"], settings["known_domain"], trace]):
         if domain not in tokens:
-            raise UserError(f"sequence: no token files were given for '{domain}'")
+            raise UserError(f"--tokens: '{domain}' is missing; add {domain}=FOLDER")
 
     # Imported late: a mistake above is reported at once, not after the 10 s that NeMo takes.
     from jadapt.training import provenance

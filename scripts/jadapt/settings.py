@@ -177,6 +177,11 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) ->
             f"{origin}: {key}: global_batch_size {run['global_batch_size']} is not a multiple of "
             f"micro_batch_size x devices = {micro}"
         )
+    if run["accelerator"] == "cpu" and run["precision"] == "16-mixed":
+        # Lightning would quietly compute in bfloat16 instead.
+        raise UserError(
+            f"{origin}: {key}: precision 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU"
+        )
     if run["warmup_steps"] >= run["steps"]:
         raise UserError(
             f"{origin}: {key}: warmup_steps {run['warmup_steps']} leaves none of "

@@ -89,6 +89,11 @@ def test_the_shipped_study_is_valid():
             "study.yaml: pretraining: global_batch_size 16 is not a multiple of",
         ),
         (
+            {"training__precision": "16-mixed"},
+            "study.yaml: pretraining: precision 16-mixed needs a GPU",
+        ),
+        ({"training__devices": 2}, "study.yaml: training.devices: 2 is greater than the maximum"),
+        (
             {"training__steps": 25},
             "study.yaml: methods.sft: warmup_steps 25 leaves none of 25 steps",
         ),

@@ -101,7 +101,8 @@ def device() -> str:
     """Name the accelerator, or the processor and the threads used on it."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{_processor()} ({torch.get_num_threads()} thread(s))"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _processor() -> str:
