@@ -31,4 +31,3 @@ rule all:
     default_target: True
     input:
         rules.paper.output,
-        rules.metrics.output,

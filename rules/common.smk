@@ -135,6 +135,11 @@ def all_runs():
     ]
 
 
+def all_files(name):
+    """One file of every run of the study, in the same order."""
+    return [f"{run_folder(run, seed)}/{name}" for run, seed in all_runs()]
+
+
 def tasks_of(run):
     """The tasks that a run goes through, in order."""
     return [KNOWN] if run == "base" else config["sequence"]

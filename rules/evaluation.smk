@@ -45,6 +45,8 @@ rule evaluate:
 
 localrules:
     metrics,
+    efficiency,
+    curves,
 
 
 rule metrics:
@@ -52,13 +54,9 @@ rule metrics:
         evaluations=[
             f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
         ],
-        runs=[f"{run_folder(run, seed)}/run.json" for run, seed in all_runs()],
-        logs=[f"{run_folder(run, seed)}/train.jsonl" for run, seed in all_runs()],
-        code=code("collect.py", "evaluation"),
+        code=code("collect.py", "evaluation/collection.py"),
     output:
-        metrics=TABLES["metrics"],
-        efficiency=TABLES["efficiency"],
-        curves=TABLES["curves"],
+        TABLES["metrics"],
     log:
         f"{LOGS}/metrics.log",
     benchmark:
@@ -69,12 +67,58 @@ rule metrics:
         mem_mb=1000,
         runtime=10,
     params:
-        study=config["study"],
         known=KNOWN,
-        folder=subpath(output.metrics, parent=True),
     message:
-        "Collecting the tables of the study"
+        "Collecting the metrics"
     shell:
-        "python scripts/collect.py --study {params.study:q} --known {params.known:q}"
-        " --evaluations {input.evaluations:q} --runs {input.runs:q} --logs {input.logs:q}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        "python scripts/collect.py metrics --known {params.known:q} --evaluations {input.evaluations:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule efficiency:
+    input:
+        runs=all_files("run.json"),
+        code=code("collect.py", "evaluation/collection.py"),
+    output:
+        TABLES["efficiency"],
+    log:
+        f"{LOGS}/efficiency.log",
+    benchmark:
+        f"{BENCHMARKS}/efficiency.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=config["study"],
+    message:
+        "Collecting sizes, seconds and memory"
+    shell:
+        "python scripts/collect.py efficiency --study {params.study:q} --runs {input.runs:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule curves:
+    input:
+        runs=all_files("run.json"),
+        logs=all_files("train.jsonl"),
+        code=code("collect.py", "evaluation/collection.py"),
+    output:
+        TABLES["curves"],
+    log:
+        f"{LOGS}/curves.log",
+    benchmark:
+        f"{BENCHMARKS}/curves.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=config["study"],
+    message:
+        "Collecting the training curves"
+    shell:
+        "python scripts/collect.py curves --study {params.study:q} --runs {input.runs:q} --logs {input.logs:q}"
+        " --output {output:q} > {log:q} 2>&1"

@@ -7,15 +7,8 @@ import sys
 from pathlib import Path
 
 from jadapt.corpora.building import build
-from jadapt.errors import UserError, run
-from jadapt.files import load_settings
-
-
-def _fetched(argument: str) -> tuple[str, Path]:
-    name, separator, path = argument.partition("=")
-    if not separator:
-        raise UserError(f"--fetched {argument}: expected NAME=PATH")
-    return name, Path(path)
+from jadapt.errors import run
+from jadapt.files import load_settings, named_path
 
 
 def main() -> int:
@@ -37,7 +30,7 @@ def main() -> int:
     )
     parser.add_argument("--output", required=True, type=Path, help="directory of the corpus")
     arguments = parser.parse_args()
-    paths = dict(map(_fetched, arguments.fetched))
+    paths = dict(map(named_path, arguments.fetched))
     settings = load_settings(arguments.settings)
     manifest = build(arguments.domain, settings, paths, arguments.output)
     counts = ", ".join(

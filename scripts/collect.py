@@ -1,4 +1,4 @@
-"""Write metrics.csv, efficiency.csv and curves.csv of a study from its runs and evaluations."""
+"""Write one of a study's tables from its runs: metrics, efficiency or curves."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ from jadapt.files import atomic
 
 
 def main() -> None:
-    """Parse the command line and write the three tables."""
+    """Parse the command line and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True)
-    parser.add_argument("--known", required=True, help="domain whose retention is reported")
-    parser.add_argument("--evaluations", type=Path, nargs="+", required=True)
-    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json files")
-    parser.add_argument("--logs", type=Path, nargs="+", required=True, help="train.jsonl files")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
+    tables = parser.add_subparsers(dest="table", required=True)
+    metrics = tables.add_parser("metrics", help="from the evaluations of the runs")
+    metrics.add_argument("--known", required=True, help="domain whose retention is reported")
+    metrics.add_argument("--evaluations", type=Path, nargs="+", required=True)
+    efficiency = tables.add_parser("efficiency", help="from run.json of the runs")
+    curves = tables.add_parser("curves", help="from train.jsonl of the runs")
+    for table in (efficiency, curves):
+        table.add_argument("--study", required=True)
+        table.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json files")
+    curves.add_argument("--logs", type=Path, nargs="+", required=True, help="train.jsonl files")
+    for table in (metrics, efficiency, curves):
+        table.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    tables = {
-        "metrics": collection.metrics_table(arguments.evaluations, arguments.known),
-        "efficiency": collection.efficiency_table(arguments.runs, arguments.study),
-        "curves": collection.curves_table(arguments.logs, arguments.runs, arguments.study),
-    }
-    for name, table in tables.items():
-        with atomic(arguments.output / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+    if arguments.table == "metrics":
+        frame = collection.metrics_table(arguments.evaluations, arguments.known)
+    elif arguments.table == "efficiency":
+        frame = collection.efficiency_table(arguments.runs, arguments.study)
+    else:
+        frame = collection.curves_table(arguments.logs, arguments.runs, arguments.study)
+    with atomic(arguments.output) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -8,17 +8,11 @@ import sys
 from pathlib import Path
 
 from jadapt.errors import run
-from jadapt.files import atomic, load_settings, read_json
+from jadapt.files import atomic, load_settings, named_path, read_json
 
 COLUMNS = (
     "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
 )  # fmt: skip
-
-
-def pair(text: str) -> tuple[str, Path]:
-    """Split ``name=folder``."""
-    name, _, path = text.partition("=")
-    return name, Path(path)
 
 
 def main() -> None:
@@ -29,9 +23,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--settings", required=True)
     parser.add_argument("--base", type=Path, required=True, help="the base model's folder")
-    parser.add_argument("--models", type=pair, nargs="+", required=True, metavar="TASK=DIR")
+    parser.add_argument("--models", type=named_path, nargs="+", required=True, metavar="TASK=DIR")
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--tokens", type=pair, nargs="+", required=True, metavar="DOMAIN=DIR")
+    parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)

@@ -8,13 +8,7 @@ import time
 from pathlib import Path
 
 from jadapt.errors import UserError, run
-from jadapt.files import load_settings, write_json
-
-
-def pair(text: str) -> tuple[str, Path]:
-    """Split ``domain=folder``."""
-    name, _, path = text.partition("=")
-    return name, Path(path)
+from jadapt.files import load_settings, named_path, write_json
 
 
 def main() -> None:
@@ -23,7 +17,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="the run's resolved configuration")
     parser.add_argument("--model", type=Path, required=True, help="checkpoint to start from")
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--tokens", type=pair, nargs="+", required=True, metavar="DOMAIN=DIR")
+    parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")
     parser.add_argument("--checkpoints", type=Path, required=True, help="kept between attempts")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()

@@ -91,6 +91,14 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
                 raise UserError(f"{path}:{number}: not a line of UTF-8 JSON ({error})") from error
 
 
+def named_path(text: str) -> tuple[str, Path]:
+    """Split a command-line value ``NAME=PATH``."""
+    name, separator, path = text.partition("=")
+    if not separator:
+        raise UserError(f"{text}: expected NAME=PATH")
+    return name, Path(path)
+
+
 def load_settings(text: str) -> dict:
     """Read the value of ``--settings``: a JSON object, or the path of a JSON or YAML file."""
     origin = "--settings"
