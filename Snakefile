@@ -31,3 +31,5 @@ rule all:
     default_target: True
     input:
         rules.paper.output,
+        # Named as well: Snakemake does not miss a file that only lies between two others.
+        TABLES.values(),

@@ -28,6 +28,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.method = method
         # Where an earlier attempt left the model of the last task that it finished.
         self.start_from: Path | None = None
+        # Set for each task: what dropout draws must not depend on the tasks and attempts before.
+        self.task_seed = 0
         self.gradient_norm = float("nan")
         self.applied_learning_rate = float("nan")
 
@@ -43,6 +45,11 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.model.config.use_cache = False
         if self.start_from:
             self.method.restore(self.model, self.start_from)
+
+    def on_train_start(self) -> None:
+        """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
+        if self.trainer.global_step == 0:
+            torch.manual_seed(self.task_seed)
 
     def configure_gradient_clipping(
         self,

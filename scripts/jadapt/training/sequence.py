@@ -123,6 +123,7 @@ class Run:
         )
         done = checkpoints.step_of(resume) if resume else 0
         print(f"{task}: step {done} of {settings['steps']}", file=sys.stderr, flush=True)
+        self.module.task_seed = self._seed(index)
         optimiser_module(settings).connect(self.module)
         trainer.fit(
             self.module,
@@ -156,12 +157,15 @@ class Run:
 
     def _stream(self, index: int, task: str) -> Stream:
         """The task's rows, with a trace of another domain among them where one is configured."""
-        # The same rows in the same order for every method, others for every seed and task.
-        seed = self.settings["seed"] * 1000 + index
+        seed = self._seed(index)
         stream = self._packed(task, seed)
         if trace := self.settings.get("trace"):
             return MixedStream(stream, self._packed(trace["domain"], seed), trace["share"])
         return stream
+
+    def _seed(self, index: int) -> int:
+        """The same rows in the same order for every method, others for every seed and task."""
+        return self.settings["seed"] * 1000 + index
 
     def _packed(self, domain: str, seed: int) -> PackedStream:
         return PackedStream(
