@@ -108,25 +108,30 @@ def test_a_study_replaces_the_default_one(edited):
     assert "results/other/runs/lora/" not in output
 
 
+def add_domain(clone, name, source):
+    """Write a source and a Japanese domain of the same name into the configuration."""
+    for path, place, text in (
+        ("config/corpora.yaml", "sources:\n", f"sources:\n  {name}: {source}\n"),
+        (
+            "config/corpora.yaml",
+            "\ndomains:\n",
+            f"\ndomains:\n  {name}: {{language: ja, sources: [{name}]}}\n",
+        ),
+        ("config/config.yaml", "domains: [english,", f"domains: [{name}, english,"),
+    ):
+        file = clone.path / path
+        before = file.read_text(encoding="utf-8")
+        assert place in before
+        file.write_text(before.replace(place, text, 1), encoding="utf-8")
+
+
 def test_a_local_corpus_becomes_a_domain(edited):
     """A text file of the user's own, from two entries in the configuration to its splits."""
     kana = "あいうえおかきくけこさしすせそたちつてと"
     draw = random.Random(0)
     lines = ["".join(draw.choices(kana, k=20)) + "。" for _ in range(400)]
     (edited.path / "mine.txt").write_text("\n".join(lines), encoding="utf-8")
-    path = edited.path / "config/corpora.yaml"
-    text = path.read_text(encoding="utf-8")
-    source = "sources:\n  mine: {kind: local, path: mine.txt, licence: CC0-1.0, attribution: me}\n"
-    domain = "domains:\n  mine:\n    language: ja\n    sources: [mine]\n"
-    text = text.replace("sources:\n", source, 1).replace("\ndomains:\n", "\n" + domain, 1)
-    path.write_text(text, encoding="utf-8")
-    study = edited.path / "config/config.yaml"
-    study.write_text(
-        study.read_text(encoding="utf-8").replace(
-            "domains: [english, everyday,", "domains: [mine, english, everyday,", 1
-        ),
-        encoding="utf-8",
-    )
+    add_domain(edited, "mine", "{kind: local, path: mine.txt, licence: CC0-1.0, attribution: me}")
     target = "results/mini/corpora/mine/manifest.json"
     edited.shell("snakemake", "--cores", "2", "--show-failed-logs", target)
     documents = [
@@ -145,28 +150,16 @@ def test_a_local_corpus_becomes_a_domain(edited):
 
 
 def test_a_wrong_checksum_stops_the_run_and_names_both(edited):
-    path = edited.path / "mine.txt"
     mirror = edited.path / "mirror"
     pinned = "github/owner/repository/0123456789abcdef0123456789abcdef01234567/text.txt"
     (mirror / pinned).parent.mkdir(parents=True)
     (mirror / pinned).write_text("changed\n", encoding="utf-8")
-    path = edited.path / "config/corpora.yaml"
-    text = path.read_text(encoding="utf-8")
-    source = (
-        f"sources:\n  pinned:\n    kind: url\n    licence: CC0-1.0\n    attribution: me\n"
-        f"    homepage: https://example.org\n"
-        f"    files: [{{path: {pinned}, bytes: 8, sha256: {'a' * 64}}}]\n"
-        f"    extract: {{format: aozora, members: ['github/**']}}\n"
-    )
-    domain = "domains:\n  pinned:\n    language: ja\n    sources: [pinned]\n"
-    text = text.replace("sources:\n", source, 1).replace("\ndomains:\n", "\n" + domain, 1)
-    path.write_text(text, encoding="utf-8")
-    study = edited.path / "config/config.yaml"
-    study.write_text(
-        study.read_text(encoding="utf-8").replace(
-            "domains: [english, everyday,", "domains: [pinned, english, everyday,", 1
-        ),
-        encoding="utf-8",
+    add_domain(
+        edited,
+        "pinned",
+        "{kind: url, licence: CC0-1.0, attribution: me, homepage: https://example.org, "
+        f"files: [{{path: {pinned}, bytes: 8, sha256: {'a' * 64}}}], "
+        "extract: {format: aozora, members: ['github/**']}}",
     )
     edited.environment["JADAPT_MIRROR"] = str(mirror)
     target = "results/mini/corpora/pinned/manifest.json"
