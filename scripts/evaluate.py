@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from jadapt.errors import run
-from jadapt.files import atomic, load_settings, named_path, read_json
+from jadapt.files import atomic, load_settings, named_path
 
 COLUMNS = (
     "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
@@ -47,11 +47,13 @@ def main() -> None:
     for task, directory in arguments.models:
         model = load(directory, arguments.base)
         for domain, tokens in arguments.tokens:
-            if not read_json(tokens / "meta.json")["documents"]:
+            token_file = TokenFile(tokens)
+            if not len(token_file):
                 print(f"{domain}: not available, left out", file=sys.stderr)
                 continue
+            token_file.check_tokenizer(tokenizer.sha256)
             packed = evaluation_rows(
-                TokenFile(tokens),
+                token_file,
                 settings["sequence_length"],
                 maximum_tokens=settings["maximum_tokens"],
                 start_id=tokenizer.start_id,

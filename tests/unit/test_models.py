@@ -3,6 +3,7 @@ import pytest
 import torch
 
 import tiny_model
+from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.errors import UserError
 from jadapt.models import loading, scoring, scratch
 
@@ -62,7 +63,7 @@ def test_packed_documents_do_not_see_each_other():
 def test_scores_are_log_probabilities_and_ignore_padding():
     model = tiny_model.build()
     inputs = np.array([[1, 7, 8, 9]])
-    labels = np.array([[7, 8, 9, scoring.IGNORED]])
+    labels = np.array([[7, 8, 9, UNSCORED]])
     batch = {"input_ids": inputs, "labels": labels, "position_ids": np.arange(4)[None]}
     loss, predicted = scoring.score(model, batch)
     with torch.no_grad():
@@ -78,7 +79,7 @@ def test_the_mean_loss_weighs_tokens_and_restores_the_mode():
     rows = [
         {
             "input_ids": np.full(4, 5 + row),
-            "labels": np.array([6, 7, 8, 9] if row else [6] + [scoring.IGNORED] * 3),
+            "labels": np.array([6, 7, 8, 9] if row else [6] + [UNSCORED] * 3),
             "position_ids": np.arange(4),
         }
         for row in range(3)

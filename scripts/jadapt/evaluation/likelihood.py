@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from transformers import PreTrainedModel
 
-from jadapt.models.scoring import IGNORED, batches, score
+from jadapt.data.evaluation_rows import UNSCORED
+from jadapt.models.scoring import batches, score
 from jadapt.text.scripts import NAMES, script_classes
 
 # The paper reports Japanese by these; Latin letters, digits and the rest are one class.
@@ -76,7 +77,7 @@ def evaluate(
     predictions: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     for batch in batches(rows, batch_size):
         nats, predicted = score(model, batch)
-        scored = batch["labels"] != IGNORED
+        scored = batch["labels"] != UNSCORED
         tally.nats += float(nats[scored].sum())
         tally.tokens += int(scored.sum())
         for row in range(len(scored)):

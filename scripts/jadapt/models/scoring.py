@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-IGNORED = -100
+from jadapt.data.evaluation_rows import UNSCORED
 
 
 def batches(rows: Iterable[dict[str, np.ndarray]], size: int) -> Iterator[dict[str, np.ndarray]]:
@@ -46,7 +46,7 @@ def score(model: PreTrainedModel, batch: dict[str, np.ndarray]) -> tuple[np.ndar
     labels = tensors.pop("labels")
     logits = model(**tensors).logits.float()
     loss = functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        logits.flatten(0, 1), labels.flatten(), ignore_index=UNSCORED, reduction="none"
     )
     return (
         loss.view_as(labels).double().cpu().numpy(),
@@ -65,7 +65,7 @@ def mean_loss(
         for batch in batches(rows, batch_size):
             loss, _ = score(model, batch)
             total += float(loss.sum())
-            count += int((batch["labels"] != IGNORED).sum())
+            count += int((batch["labels"] != UNSCORED).sum())
     finally:
         model.train(training)
     return total / count

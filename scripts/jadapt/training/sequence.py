@@ -169,12 +169,17 @@ class Run:
 
     def _packed(self, domain: str, seed: int) -> PackedStream:
         return PackedStream(
-            TokenFile(self.places.tokens[domain] / "train"),
+            self._tokens(domain, "train"),
             self.settings["sequence_length"],
             seed=seed,
             start_id=self.tokenizer.start_id,
             end_id=self.tokenizer.end_id,
         )
+
+    def _tokens(self, domain: str, split: str) -> TokenFile:
+        tokens = TokenFile(self.places.tokens[domain] / split)
+        tokens.check_tokenizer(self.tokenizer.sha256)
+        return tokens
 
     def _validate(self, task: str) -> dict[str, float]:
         losses = {"validation_loss": self._loss_on(task)}
@@ -186,7 +191,7 @@ class Run:
 
     def _loss_on(self, domain: str) -> float:
         rows = evaluation_rows(
-            TokenFile(self.places.tokens[domain] / "validation"),
+            self._tokens(domain, "validation"),
             self.settings["sequence_length"],
             maximum_tokens=self.settings["validation_tokens"],
             start_id=self.tokenizer.start_id,
