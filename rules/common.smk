@@ -3,6 +3,7 @@ import itertools
 import json
 from pathlib import Path
 
+from jadapt import modules, runs
 from jadapt import settings as study_settings
 from jadapt.errors import one_line
 
@@ -22,7 +23,7 @@ DOWNLOADS = config["downloads"]
 DOMAINS = config["corpora"]["domains"]
 SPLITS = ("train", "validation", "test")
 RUNS = list(config["methods"])
-BASE = f"{RESULTS}/runs/base/seed{study_settings.base_seed(config)}"
+BASE = f"{RESULTS}/runs/base/seed{runs.base_seed(config)}"
 KNOWN = config["pretraining"]["domain"]
 
 
@@ -107,7 +108,7 @@ def token_arguments(domains):
 
 def training_resources(run):
     """The part of a run's settings that the cluster has to provide."""
-    settings = study_settings.run_settings(config, run, config["seeds"][0])
+    settings = runs.run_settings(config, run)
     on_gpu = settings["accelerator"] == "gpu"
     return {
         "threads": settings["threads"],
@@ -115,10 +116,50 @@ def training_resources(run):
     }
 
 
+def methods_code(run):
+    """The modules of the methods room that a run uses: a change of others leaves it alone."""
+    entry = runs.run_settings(config, run)
+    return [f"methods/{name}" for name in modules.of_entry(entry)]
+
+
+def training_code(run):
+    """What the training of a run follows."""
+    rooms = ["text", "data", "models", "training"]
+    return code("train.py", *rooms, *methods_code(run))
+
+
+def search_code(run):
+    """What a search of a run follows: its training and how it is measured."""
+    measured = ["evaluation/search.py", "evaluation/likelihood.py"]
+    rooms = ["text", "data", "models", "training"]
+    return code("search.py", *rooms, *methods_code(run), *measured)
+
+
+def chosen_rate(run):
+    """The file with the learning rate that a search chose, for a run that has a grid."""
+    return [f"{RESULTS}/search/{run}.json"] if runs.has_grid(config, run) else []
+
+
+def ablated_run(name):
+    """The run that an ablation varies."""
+    return config["ablations"][name]["run"]
+
+
+def job_name(word, seeds):
+    """A name for the job of these seeds: the bare word where one job has them all."""
+    return word if seeds == config["seeds"] else "_".join(map(str, [word, *seeds]))
+
+
+SEARCH_TABLES = [
+    *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),
+    *(f"{RESULTS}/ablations/{name}.csv" for name in config["ablations"]),
+]
 EVALUATED = config["evaluation"]["domains"]
+# A study in which every run has one rate has no grid, and no figure of it.
 TABLES = {
     name: f"{RESULTS}/{name}.csv"
-    for name in ("metrics", "efficiency", "curves", "corpora")
+    for name in ("metrics", "efficiency", "curves", "corpora", "grid")
+    if name != "grid" or SEARCH_TABLES
 }
 
 
@@ -127,10 +168,23 @@ def run_folder(run, seed):
     return BASE if run == "base" else f"{RESULTS}/runs/{run}/seed{seed}"
 
 
+def run_files(name, seeds):
+    """A function of the wildcard `run` that lists one file of each of these seeds."""
+    return lambda wildcards: [
+        f"{run_folder(wildcards.run, seed)}/{name}" for seed in seeds
+    ]
+
+
+def evaluation_code(run):
+    """What the evaluation of a run follows."""
+    own = ["evaluation/stages.py", "evaluation/likelihood.py", *methods_code(run)]
+    return code("evaluate.py", "text", "data", "models", *own)
+
+
 def all_runs():
     """Every run of the study as (name, seed), the base model first."""
     return [
-        ("base", study_settings.base_seed(config)),
+        ("base", runs.base_seed(config)),
         *((run, seed) for run in RUNS for seed in config["seeds"]),
     ]
 
@@ -148,6 +202,11 @@ def tasks_of(run):
 NOTEBOOKS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]["jadapt"]
     for path in sorted(Path(workflow.basedir, "notebooks").glob("*.ipynb"))
+}
+NOTEBOOKS = {
+    name: facts
+    for name, facts in NOTEBOOKS.items()
+    if set(facts["tables"]) <= set(TABLES)
 }
 FIGURES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "figure"]
 TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "table"]
@@ -176,4 +235,5 @@ wildcard_constraints:
     domain="[a-z][a-z0-9_]*",
     split="|".join(SPLITS),
     run="|".join(["base", *RUNS]),
+    ablation="[a-z][a-z0-9_]*",
     seed="[0-9]+",

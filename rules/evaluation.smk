@@ -1,52 +1,66 @@
 # Every model on every domain's test split, and the tables that all figures and numbers read.
-rule evaluate:
-    input:
-        base=rules.pretrain.output.model,
-        tokenizer=rules.tokenizer.output.model,
-        run=lambda wildcards: f"{run_folder(wildcards.run, wildcards.seed)}/run.json",
-        tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
-        code=code("evaluate.py", "text", "data", "models", "evaluation"),
-    output:
-        f"{RESULTS}/evaluation/{{run}}/seed{{seed}}.csv",
-    log:
-        f"{LOGS}/evaluate/{{run}}/seed{{seed}}.log",
-    benchmark:
-        f"{BENCHMARKS}/evaluate/{{run}}/seed{{seed}}.tsv"
-    conda:
-        environment("training")
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    params:
-        study=config["study"],
-        settings=as_json(
-            {
-                **{k: v for k, v in config["evaluation"].items() if k != "domains"},
-                "sequence_length": config["training"]["sequence_length"],
-                "threads": config["training"]["threads"],
-            }
-        ),
-        base=subpath(input.base, parent=True),
-        models=lambda wildcards: [
-            f"{task}={run_folder(wildcards.run, wildcards.seed)}/models/{task}"
-            for task in tasks_of(wildcards.run)
-        ],
-        tokens=[f"{domain}={RESULTS}/tokens/{domain}/test" for domain in EVALUATED],
-        tokenizer=subpath(input.tokenizer, parent=True),
-    message:
-        "Evaluating {wildcards.run}, seed {wildcards.seed}"
-    shell:
-        "python scripts/evaluate.py --study {params.study:q} --method {wildcards.run:q}"
-        " --seed {wildcards.seed} --settings {params.settings:q} --base {params.base:q}"
-        " --models {params.models:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
-        " --output {output:q} > {log:q} 2>&1"
+EVALUATION = as_json(
+    {
+        **{k: config["evaluation"][k] for k in ("maximum_tokens", "batch_size")},
+        "known": KNOWN,
+        "sequence_length": config["training"]["sequence_length"],
+        "threads": config["training"]["threads"],
+    }
+)
+
+# The base model is one run of one seed; the others are evaluated in the jobs they were trained in.
+for _runs, _seeds in [
+    ("base", [runs.base_seed(config)]),
+    *(("|".join(RUNS), seeds) for seeds in runs.seed_batches(config)),
+]:
+
+    rule:
+        name:
+            "evaluate_base" if _runs == "base" else job_name("evaluate", _seeds)
+        wildcard_constraints:
+            run=_runs,
+        input:
+            base=rules.pretrain.output.model,
+            tokenizer=rules.tokenizer.output.model,
+            runs=run_files("run.json", _seeds),
+            tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
+            code=lambda wildcards: evaluation_code(wildcards.run),
+        output:
+            [f"{RESULTS}/evaluation/{{run}}/seed{seed}.csv" for seed in _seeds],
+        log:
+            f"{LOGS}/evaluate/{{run}}/{job_name('seeds', _seeds)}.log",
+        benchmark:
+            f"{BENCHMARKS}/evaluate/{{run}}/{job_name('seeds', _seeds)}.tsv"
+        conda:
+            environment("training")
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=120,
+        params:
+            study=config["study"],
+            settings=EVALUATION,
+            seeds=_seeds,
+            base=subpath(input.base, parent=True),
+            runs=lambda wildcards: f"{RESULTS}/runs/{wildcards.run}",
+            tasks=lambda wildcards: tasks_of(wildcards.run),
+            tokens=[f"{domain}={RESULTS}/tokens/{domain}/test" for domain in EVALUATED],
+            tokenizer=subpath(input.tokenizer, parent=True),
+            folder=subpath(output[0], parent=True),
+        message:
+            "Evaluating {wildcards.run}"
+        shell:
+            "python scripts/evaluate.py --study {params.study:q} --method {wildcards.run:q}"
+            " --seeds {params.seeds} --settings {params.settings:q} --base {params.base:q}"
+            " --runs {params.runs:q} --tasks {params.tasks:q} --tokenizer {params.tokenizer:q}"
+            " --tokens {params.tokens:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 localrules:
     metrics,
     efficiency,
     curves,
+    grid,
 
 
 rule metrics:
@@ -54,7 +68,7 @@ rule metrics:
         evaluations=[
             f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
         ],
-        code=code("collect.py", "evaluation/collection.py"),
+        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
     output:
         TABLES["metrics"],
     log:
@@ -78,7 +92,7 @@ rule metrics:
 rule efficiency:
     input:
         runs=all_files("run.json"),
-        code=code("collect.py", "evaluation/collection.py"),
+        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
     output:
         TABLES["efficiency"],
     log:
@@ -103,7 +117,7 @@ rule curves:
     input:
         runs=all_files("run.json"),
         logs=all_files("train.jsonl"),
-        code=code("collect.py", "evaluation/collection.py"),
+        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
     output:
         TABLES["curves"],
     log:
@@ -122,3 +136,25 @@ rule curves:
     shell:
         "python scripts/collect.py curves --study {params.study:q} --runs {input.runs:q} --logs {input.logs:q}"
         " --output {output:q} > {log:q} 2>&1"
+
+
+rule grid:
+    input:
+        tables=SEARCH_TABLES,
+        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
+    output:
+        TABLES["grid"],
+    log:
+        f"{LOGS}/grid.log",
+    benchmark:
+        f"{BENCHMARKS}/grid.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Collecting the learning-rate grids and the ablations"
+    shell:
+        "python scripts/collect.py grid --tables {input.tables:q} --output {output:q}"
+        " > {log:q} 2>&1"

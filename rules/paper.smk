@@ -85,6 +85,10 @@ rule paper:
         figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES],
         data=[f"{RESULTS}/tables/{name}.csv" for name in TABLE_NAMES],
         template="paper/paper.typ.j2",
+        sections=sorted(
+            str(path.relative_to(workflow.basedir))
+            for path in Path(workflow.basedir, "paper/sections").glob("*.typ.j2")
+        ),
         style="paper/style.typ.j2",
         bibliography="paper/references.bib",
         literature="paper/literature.yaml",

@@ -1,5 +1,4 @@
-# The base model and the runs: one process trains one method with one seed through all tasks.
-TRAINING_CODE = code("train.py", "text", "data", "models", "methods", "training")
+# The base model, the searches for learning rates, and the runs: each process trains one method.
 
 
 rule initial_model:
@@ -20,7 +19,7 @@ rule initial_model:
         runtime=30,
     params:
         settings=as_json(MODELS["models"][config["model"]]),
-        seed=study_settings.base_seed(config),
+        seed=runs.base_seed(config),
         tokenizer=subpath(input.tokenizer, parent=True),
         folder=subpath(output.config, parent=True),
     message:
@@ -36,8 +35,8 @@ rule pretrain:
     input:
         model=rules.initial_model.output.weights,
         tokenizer=rules.tokenizer.output.model,
-        tokens=token_metas(study_settings.base_domains(config)),
-        code=TRAINING_CODE,
+        tokens=token_metas(runs.base_domains(config)),
+        code=training_code("base"),
     output:
         model=f"{BASE}/models/{KNOWN}/model.safetensors",
         log=f"{BASE}/train.jsonl",
@@ -54,41 +53,39 @@ rule pretrain:
         runtime=240,
         gpu=training_resources("base")["gpu"],
     params:
-        settings=as_json(
-            study_settings.run_settings(
-                config, "base", study_settings.base_seed(config)
-            )
-        ),
+        settings=as_json(runs.run_settings(config, "base")),
+        seed=runs.base_seed(config),
         model=subpath(input.model, parent=True),
-        tokens=token_arguments(study_settings.base_domains(config)),
+        tokens=token_arguments(runs.base_domains(config)),
         tokenizer=subpath(input.tokenizer, parent=True),
         checkpoints=f"{RESULTS}/checkpoints/base",
-        folder=subpath(output.run, parent=True),
+        folder=subpath(output.run, ancestor=2),
     message:
         "Pre-training the base model"
     shell:
-        "python scripts/train.py --settings {params.settings:q} --model {params.model:q}"
-        " --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
+        "python scripts/train.py --settings {params.settings:q} --seeds {params.seed}"
+        " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
         " --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 ADAPTATION_DOMAINS = [KNOWN, *config["sequence"]]
+SEARCH_DOMAINS = ADAPTATION_DOMAINS[:2]
 
 
-rule adapt:
+# The grid of learning rates of a run that lists several, on the first task.
+rule search:
     input:
         model=rules.pretrain.output.model,
         tokenizer=rules.tokenizer.output.model,
         tokens=token_metas(ADAPTATION_DOMAINS),
-        code=TRAINING_CODE,
+        code=lambda wildcards: search_code(wildcards.run),
     output:
-        models=directory(f"{RESULTS}/runs/{{run}}/seed{{seed}}/models"),
-        log=f"{RESULTS}/runs/{{run}}/seed{{seed}}/train.jsonl",
-        run=f"{RESULTS}/runs/{{run}}/seed{{seed}}/run.json",
+        table=f"{RESULTS}/search/{{run}}.csv",
+        choice=f"{RESULTS}/search/{{run}}.json",
     log:
-        f"{LOGS}/adapt/{{run}}/seed{{seed}}.log",
+        f"{LOGS}/search/{{run}}.log",
     benchmark:
-        f"{BENCHMARKS}/adapt/{{run}}/seed{{seed}}.tsv"
+        f"{BENCHMARKS}/search/{{run}}.tsv"
     conda:
         environment("training")
     threads: lambda wildcards: training_resources(wildcards.run)["threads"]
@@ -97,17 +94,104 @@ rule adapt:
         runtime=240,
         gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
     params:
+        study=config["study"],
+        settings=lambda wildcards: as_json(runs.search_settings(config, wildcards.run)),
+        model=subpath(input.model, parent=True),
+        tokens=token_arguments(ADAPTATION_DOMAINS),
+        tokenizer=subpath(input.tokenizer, parent=True),
+        checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/search/{wildcards.run}",
+    message:
+        "Searching a learning rate for {wildcards.run}"
+    shell:
+        "python scripts/search.py --study {params.study:q} --settings {params.settings:q}"
+        " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
+        " --checkpoints {params.checkpoints:q} --table {output.table:q}"
+        " --choice {output.choice:q} > {log:q} 2>&1"
+
+
+# The values of one setting of a run, each with the run's grid of rates, on the first task.
+rule ablation:
+    input:
+        model=rules.pretrain.output.model,
+        tokenizer=rules.tokenizer.output.model,
+        tokens=token_metas(ADAPTATION_DOMAINS),
+        code=lambda wildcards: search_code(ablated_run(wildcards.ablation)),
+    output:
+        f"{RESULTS}/ablations/{{ablation}}.csv",
+    log:
+        f"{LOGS}/ablations/{{ablation}}.log",
+    benchmark:
+        f"{BENCHMARKS}/ablations/{{ablation}}.tsv"
+    conda:
+        environment("training")
+    threads: lambda wildcards: training_resources(ablated_run(wildcards.ablation))["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))["gpu"],
+    params:
+        study=config["study"],
         settings=lambda wildcards: as_json(
-            study_settings.run_settings(config, wildcards.run, int(wildcards.seed))
+            runs.ablation_settings(config, wildcards.ablation)
         ),
         model=subpath(input.model, parent=True),
         tokens=token_arguments(ADAPTATION_DOMAINS),
         tokenizer=subpath(input.tokenizer, parent=True),
-        checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.run}/seed{wildcards.seed}",
-        folder=subpath(output.run, parent=True),
+        checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/ablations/{wildcards.ablation}",
     message:
-        "Adapting by {wildcards.run}, seed {wildcards.seed}"
+        "Varying {wildcards.ablation}"
     shell:
-        "python scripts/train.py --settings {params.settings:q} --model {params.model:q}"
-        " --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
-        " --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
+        "python scripts/search.py --study {params.study:q} --settings {params.settings:q}"
+        " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
+        " --checkpoints {params.checkpoints:q} --table {output:q} > {log:q} 2>&1"
+
+
+# One process trains a run with one seed through all tasks, or with several seeds in turn where the
+# study says so (`seeds_per_job`): starting a process costs as much as training a small model.
+for _seeds in runs.seed_batches(config):
+
+    rule:
+        name:
+            job_name("adapt", _seeds)
+        input:
+            model=rules.pretrain.output.model,
+            tokenizer=rules.tokenizer.output.model,
+            tokens=token_metas(ADAPTATION_DOMAINS),
+            choice=lambda wildcards: chosen_rate(wildcards.run),
+            code=lambda wildcards: training_code(wildcards.run),
+        output:
+            models=[
+                directory(f"{RESULTS}/runs/{{run}}/seed{seed}/models")
+                for seed in _seeds
+            ],
+            logs=[f"{RESULTS}/runs/{{run}}/seed{seed}/train.jsonl" for seed in _seeds],
+            runs=[f"{RESULTS}/runs/{{run}}/seed{seed}/run.json" for seed in _seeds],
+        log:
+            f"{LOGS}/adapt/{{run}}/{job_name('seeds', _seeds)}.log",
+        benchmark:
+            f"{BENCHMARKS}/adapt/{{run}}/{job_name('seeds', _seeds)}.tsv"
+        conda:
+            environment("training")
+        threads: lambda wildcards: training_resources(wildcards.run)["threads"]
+        resources:
+            mem_mb=4000,
+            runtime=480,
+            gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+        params:
+            settings=lambda wildcards: as_json(runs.run_settings(config, wildcards.run)),
+            seeds=_seeds,
+            rate=lambda wildcards, input: [
+                word for path in input.choice for word in ("--learning-rate", path)
+            ],
+            model=subpath(input.model, parent=True),
+            tokens=token_arguments(ADAPTATION_DOMAINS),
+            tokenizer=subpath(input.tokenizer, parent=True),
+            checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.run}",
+            folder=lambda wildcards: f"{RESULTS}/runs/{wildcards.run}",
+        message:
+            "Adapting by {wildcards.run}"
+        shell:
+            "python scripts/train.py --settings {params.settings:q} --seeds {params.seeds}"
+            " {params.rate:q} --model {params.model:q} --tokenizer {params.tokenizer:q}"
+            " --tokens {params.tokens:q} --checkpoints {params.checkpoints:q}"
+            " --output {params.folder:q} > {log:q} 2>&1"

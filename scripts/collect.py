@@ -1,4 +1,4 @@
-"""Write one of a study's tables from its runs: metrics, efficiency or curves."""
+"""Write one of a study's tables from its runs: metrics, efficiency, curves or grid."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ def main() -> None:
         table.add_argument("--study", required=True)
         table.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json files")
     curves.add_argument("--logs", type=Path, nargs="+", required=True, help="train.jsonl files")
-    for table in (metrics, efficiency, curves):
+    grid = tables.add_parser("grid", help="from the searches and ablations")
+    grid.add_argument("--tables", type=Path, nargs="+", required=True)
+    for table in (metrics, efficiency, curves, grid):
         table.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.table == "metrics":
         frame = collection.metrics_table(arguments.evaluations, arguments.known)
     elif arguments.table == "efficiency":
         frame = collection.efficiency_table(arguments.runs, arguments.study)
+    elif arguments.table == "grid":
+        frame = collection.grid_table(arguments.tables)
     else:
         frame = collection.curves_table(arguments.logs, arguments.runs, arguments.study)
     with atomic(arguments.output) as temporary:

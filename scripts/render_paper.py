@@ -20,6 +20,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--study", required=True, help="name of the study")
     for name in ("metrics", "efficiency", "curves", "corpora"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
+    parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
     parser.add_argument("--settings", required=True, help="resolved configuration: JSON, or a path")
@@ -42,6 +43,7 @@ def main() -> None:
         tables.read_efficiency(arguments.efficiency),
         tables.read_curves(arguments.curves),
         tables.read_corpora(arguments.corpora),
+        tables.read_grid(arguments.grid) if arguments.grid else None,
     )
     context = paper.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))

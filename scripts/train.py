@@ -1,4 +1,4 @@
-"""Train one method with one seed through the study's sequence of tasks, in NeMo."""
+"""Train one method through the study's sequence of tasks, in NeMo: one seed, or several in turn."""
 
 from __future__ import annotations
 
@@ -8,48 +8,77 @@ import time
 from pathlib import Path
 
 from jadapt.errors import UserError, run
-from jadapt.files import load_settings, named_path, write_json
+from jadapt.files import load_settings, named_path, read_json, write_json
 
 
 def main() -> None:
-    """Parse the command line, train, and describe the run in ``run.json``."""
+    """Parse the command line, train, and describe each run in its ``run.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the run's resolved configuration")
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--learning-rate", type=Path, help="what a search chose (JSON)")
     parser.add_argument("--model", type=Path, required=True, help="checkpoint to start from")
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="kept between attempts")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--checkpoints", type=Path, required=True, help="kept between attempts; a folder a seed"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="gets a folder a seed")
     arguments = parser.parse_args()
-    started = time.time()
     settings = load_settings(arguments.settings)
+    tokens = dict(arguments.tokens)
+    check(settings, arguments, tokens)
 
-    from jadapt.models.loading import check_sequence_length
+    # Imported late: a mistake above is reported at once, not after the 10 s that NeMo takes.
     from jadapt.text import tokenizers
+    from jadapt.training.module import AdaptationModule
+    from jadapt.training.sequence import Places
+
+    tokenizer = tokenizers.load(arguments.tokenizer)
+    module = AdaptationModule(arguments.model)
+    for seed in arguments.seeds:
+        name = f"seed{seed}"
+        places = Places(
+            arguments.model, tokens, arguments.checkpoints / name, arguments.output / name
+        )
+        train({**settings, "seed": seed}, places, tokenizer, module)
+    # Only now: if a later seed fails, the workflow deletes what the earlier ones put out.
+    for seed in arguments.seeds:
+        shutil.rmtree(arguments.checkpoints / f"seed{seed}")
+
+
+def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]) -> None:
+    """Report what is missing before anything heavy is loaded; put in the chosen learning rate."""
+    from jadapt.models.loading import check_sequence_length
 
     check_sequence_length(arguments.model, settings["sequence_length"])
-    tokens = dict(arguments.tokens)
     trace = settings.get("trace", {}).get("domain")
     for domain in filter(None, [*settings["sequence"], settings["known_domain"], trace]):
         if domain not in tokens:
             raise UserError(f"--tokens: '{domain}' is missing; add {domain}=FOLDER")
+    if arguments.learning_rate:
+        settings["learning_rate"] = read_json(arguments.learning_rate)["learning_rate"]
+    if isinstance(settings["learning_rate"], list):
+        raise UserError("--settings: learning_rate is a grid; add --learning-rate FILE")
 
-    # Imported late: a mistake above is reported at once, not after the 10 s that NeMo takes.
+
+def train(settings: dict, places, tokenizer, module) -> None:
+    """Train one seed, or take up what an earlier attempt did, and write its results."""
     from jadapt.training import provenance
-    from jadapt.training.sequence import Places, Run
+    from jadapt.training.sequence import Run
 
-    places = Places(arguments.model, tokens, arguments.checkpoints, arguments.output)
-    with provenance.alone(arguments.checkpoints):
-        arguments.output.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    with provenance.alone(places.checkpoints):
         provenance.claim(
-            arguments.checkpoints, provenance.fingerprint(settings, arguments.model, tokens)
+            places.checkpoints, provenance.fingerprint(settings, places.model, places.tokens)
         )
-        report = Run(settings, places, tokenizers.load(arguments.tokenizer)).train()
+        run = Run(settings, places, tokenizer, module)
+        report = run.train()
+        run.publish()
         write_json(
-            arguments.output / "run.json",
+            places.output / "run.json",
             {**provenance.describe(settings), **report, "seconds": time.time() - started},
         )
-        shutil.rmtree(arguments.checkpoints)
 
 
 if __name__ == "__main__":

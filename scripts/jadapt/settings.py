@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from jadapt import runs
 from jadapt.errors import UserError, nearest
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "config" / "schemas"
@@ -92,10 +93,17 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
     schema = read_schema("study")
     check(config, schema, origin)
     _check_names(config, catalogue, models, origin)
+    training = schema["properties"]["training"]["properties"]
     for name, entry in config["methods"].items():
-        _check_method(name, entry, schema, origin)
+        _check_method(name, entry, training, origin)
+        if entry["method"] == "den" and not config["evaluation"]["task_ids"]:
+            raise UserError(
+                f"{origin}: methods.{name}: 'den' keeps units by task and cannot be evaluated "
+                "without evaluation.task_ids: true"
+            )
+    _check_ablations(config, training, origin)
     for name in ("base", *config["methods"]):
-        _check_run(name, run_settings(config, name, config["seeds"][0]), config, models, origin)
+        _check_run(name, runs.run_settings(config, name), config, models, origin)
     # An empty variable means the same as none.
     config["mirror"] = os.environ.get("JADAPT_MIRROR") or config.get("mirror")
     return config
@@ -124,11 +132,11 @@ def _check_names(config: dict, catalogue: dict, models: dict, origin: str) -> No
         for part in key.split("."):
             value = value[part]
         _known([value] if isinstance(value, str) else value, domains, key, origin)
-    _known(base_domains(config)[1:], domains, "pretraining.trace.domain", origin)
+    _known(runs.base_domains(config)[1:], domains, "pretraining.trace.domain", origin)
     for name in [
         *config["sequence"],
         *config["tokenizer"]["domains"],
-        *base_domains(config),
+        *runs.base_domains(config),
     ]:
         if catalogue["domains"][name].get("optional"):
             raise UserError(
@@ -140,26 +148,66 @@ def _check_names(config: dict, catalogue: dict, models: dict, origin: str) -> No
     )
 
 
-def _check_method(name: str, entry: dict, study: dict, origin: str) -> None:
-    methods = read_schema("methods")["$defs"]
+def _check_method(name: str, entry: dict, training: dict, origin: str) -> None:
+    """Check one entry of ``methods``: the method's keys, those of `training`, the strategies."""
+    schema = read_schema("methods")
+    methods, strategies = schema["$defs"], schema["strategies"]
     at = f"methods.{name}."
     if "method" not in entry:
         raise UserError(f"{origin}: missing key '{at}method'{nearest('', methods)}")
     _known([entry["method"]], methods, f"{at}method", origin)
     own = methods[entry["method"]]
+    rate = {"type": "number", "exclusiveMinimum": 0}
+    grid = {"type": "array", "items": rate, "minItems": 2, "uniqueItems": True}
     properties = {
         "method": {"type": "string"},
-        "learning_rate": {"type": "number", "exclusiveMinimum": 0},
-        **study["properties"]["training"]["properties"],
+        "learning_rate": grid if isinstance(entry.get("learning_rate"), list) else rate,
+        "continual": {"type": "object"},
+        **training,
         **own["properties"],
     }
-    schema = {
-        "type": "object",
-        "properties": properties,
-        "required": ["method", "learning_rate", *own.get("required", [])],
-        "additionalProperties": False,
-    }
-    check(entry, schema, origin, at)
+    check(
+        entry,
+        {
+            "type": "object",
+            "properties": properties,
+            "required": ["method", "learning_rate", *own.get("required", [])],
+            "additionalProperties": False,
+        },
+        origin,
+        at,
+    )
+    for strategy, keys in entry.get("continual", {}).items():
+        _known([strategy], strategies, f"{at}continual", origin)
+        known = strategies[strategy]
+        if entry["method"] not in known["composes_with"]:
+            raise UserError(
+                f"{origin}: {at}continual: '{strategy}' is not defined for method "
+                f"'{entry['method']}'; it composes with {', '.join(known['composes_with'])}"
+            )
+        rules = {key: known[key] for key in ("properties", "required")}
+        check(
+            keys,
+            {"type": "object", "additionalProperties": False, **rules},
+            origin,
+            f"{at}continual.{strategy}.",
+        )
+
+
+def _check_ablations(config: dict, training: dict, origin: str) -> None:
+    for name, ablation in config["ablations"].items():
+        at = f"ablations.{name}"
+        _known([ablation["run"]], config["methods"], f"{at}.run", origin)
+        entry = config["methods"][ablation["run"]]
+        for value in ablation["values"]:
+            try:
+                varied = runs.varied(entry, ablation["key"], value)
+            except KeyError as error:
+                raise UserError(
+                    f"{origin}: {at}.key: '{ablation['key']}' names nothing in "
+                    f"methods.{ablation['run']} ({error.args[0]} is missing)"
+                ) from None
+            _check_method(ablation["run"], varied, training, f"{origin}: {at}: {value!r}")
 
 
 def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) -> None:
@@ -187,31 +235,3 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) ->
             f"{origin}: {key}: warmup_steps {run['warmup_steps']} leaves none of "
             f"{run['steps']} steps"
         )
-
-
-def run_settings(config: dict, run: str, seed: int) -> dict:
-    """Resolve everything that one training process needs to know.
-
-    Args:
-        config: a study's configuration.
-        run: ``base``, or a key of ``methods``.
-        seed: the seed of the run; the base model has one of its own.
-    """
-    shared = {**config["training"], "known_domain": config["pretraining"]["domain"]}
-    if run == "base":
-        own = {key: value for key, value in config["pretraining"].items() if key != "domain"}
-        return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["known_domain"]]}
-    own = {**config["methods"][run], "seed": seed}
-    return {**shared, **own, "run": run, "sequence": config["sequence"]}
-
-
-def base_domains(config: dict) -> list[str]:
-    """Return the domains that the base model is trained on: the known one, then the trace."""
-    pretraining = config["pretraining"]
-    trace = pretraining.get("trace")
-    return [pretraining["domain"], *([trace["domain"]] if trace else [])]
-
-
-def base_seed(config: dict) -> int:
-    """Return the seed of the one base model that all runs of a study share."""
-    return config["pretraining"]["seed"]

@@ -78,14 +78,18 @@ def test_the_log_of_a_killed_attempt_is_cut_at_the_checkpoint(tmp_path):
 def test_losses_are_means_over_micro_batches_and_steps(tmp_path):
     path = tmp_path / "train.jsonl"
     log = meters.StepLog(path, tokens_per_step=8, interval=2, task="t")
-    module = SimpleNamespace(applied_learning_rate=0.1, gradient_norm=2.0)
-    # Two micro-batches a step; Lightning hands over each loss divided by two.
-    for index, loss in enumerate([0.5, 1.5, 1.0, 3.0]):
+    module = SimpleNamespace(
+        applied_learning_rate=0.1, gradient_norm=2.0, measures=lambda: {"penalty": 0.25}
+    )
+    # Two micro-batches a step. What Lightning hands over includes penalties and is not logged.
+    for index, loss in enumerate([1.0, 3.0, 2.0, 6.0]):
+        module.data_loss = loss
         state = trainer(step=(index + 1) // 2, accumulate=2)
         log.on_train_batch_start(state, module, None, index)
-        log.on_train_batch_end(state, module, {"loss": torch.tensor(loss)}, None, index)
+        log.on_train_batch_end(state, module, {"loss": torch.tensor(99.0)}, None, index)
     (line,) = map(json.loads, path.read_text().splitlines())
     assert (line["step"], line["tokens"], line["training_loss"]) == (2, 16, 3.0)
+    assert line["penalty"] == 0.25
     assert line["tokens_per_second"] > 0
     assert log.last_loss == 3.0
 

@@ -85,3 +85,64 @@ def test_curves_hold_losses_by_step_and_token(tmp_path):
         [5, 160, "training_loss", 2.5],
     ]
     assert isinstance(table, pd.DataFrame)
+
+
+def test_transfer_is_collected_after_what_was_measured(tmp_path):
+    paths = [
+        evaluation(tmp_path / "base.csv", "base", 1, "english", {"english": 2, "a": 5, "b": 6})
+    ]
+    for index, (through, values) in enumerate(
+        {"a": {"english": 3, "a": 1, "b": 4}, "b": {"english": 4, "a": 2, "b": 3}}.items()
+    ):
+        paths.append(evaluation(tmp_path / f"{index}.csv", "sft", 1, through, values))
+    table = collection.metrics_table(paths, "english")
+    derived = table[table.evaluated_on == "sequence"]
+    assert derived[["metric", "value", "trained_through"]].values.tolist() == [
+        ["average_bits_per_byte", 2.5, "b"],
+        ["backward_transfer", -1.0, "b"],
+        ["forward_transfer", 2.0, "b"],
+    ]
+    retention = table[table.metric == "english_retention"]
+    assert retention[["trained_through", "value"]].values.tolist() == [["a", 2 / 3], ["b", 0.5]]
+
+
+BASE_ROWS = "s,base,,,0,1,english,bits_per_byte,2.0,bit/byte,10,false\n"
+
+
+def grid_file(path, text, base=BASE_ROWS):
+    path.write_text(",".join(collection.GRID_COLUMNS) + "\n" + base + text, encoding="utf-8")
+    return path
+
+
+def test_grids_share_one_base_model(tmp_path):
+    one = "s,lora,lora_rank,8,0.005,1,everyday,bits_per_byte,1.9761689369248847,bit/byte,10,true\n"
+    two = "s,sft,,,1.0e-3,0,everyday,bits_per_byte,nan,bit/byte,10,false\n"
+    paths = [grid_file(tmp_path / "1.csv", one), grid_file(tmp_path / "2.csv", two)]
+    table = collection.grid_table(paths)
+    # Text in, the same text out: no digit is lost, and 8 does not become 8.0.
+    header = ",".join(collection.GRID_COLUMNS) + "\n"
+    assert table.to_csv(index=False, lineterminator="\n") == header + BASE_ROWS + one + two
+
+
+def test_the_last_digit_of_another_machine_makes_no_other_model(tmp_path):
+    other = BASE_ROWS.replace("2.0", "2.0000000000000004")
+    paths = [grid_file(tmp_path / "1.csv", ""), grid_file(tmp_path / "2.csv", "", other)]
+    assert collection.grid_table(paths)["value"].tolist() == ["2.0"]
+
+
+def test_grids_of_two_base_models_are_refused(tmp_path):
+    other = BASE_ROWS.replace("2.0", "2.5")
+    paths = [grid_file(tmp_path / "1.csv", ""), grid_file(tmp_path / "2.csv", "", other)]
+    with pytest.raises(UserError, match=r"two values of bits_per_byte on 'english'.*2\.csv"):
+        collection.grid_table(paths)
+
+
+def test_a_grid_without_a_column_is_named(tmp_path):
+    path = grid_file(tmp_path / "1.csv", "")
+    pd.read_csv(path).drop(columns="selected").to_csv(path, index=False)
+    with pytest.raises(UserError, match=r"1\.csv: column 'selected'"):
+        collection.grid_table([path])
+
+
+def test_a_study_without_a_grid_has_an_empty_one():
+    assert list(collection.grid_table([]).columns) == collection.GRID_COLUMNS

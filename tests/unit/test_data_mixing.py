@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jadapt.data.mixing import MixedStream
+from jadapt.data.mixing import Interleaved, MixedStream, Repeated
 
 
 class Numbers:
@@ -36,3 +36,21 @@ def test_the_other_rows_are_spread_evenly():
 def test_a_share_is_between_nothing_and_all():
     with pytest.raises(ValueError, match=r"share 1\.5 is outside"):
         MixedStream(Numbers("main"), Numbers("other"), 1.5)
+
+
+@given(streams=st.integers(1, 5), count=st.integers(0, 100))
+def test_interleaved_streams_take_turns_and_lose_nothing(streams, count):
+    mixed = Interleaved([Numbers(n) for n in range(streams)])
+    assert [mixed.row(i) for i in range(count)] == [divmod(i, streams)[::-1] for i in range(count)]
+
+
+def test_a_memory_is_read_over_and_over():
+    memory = Repeated(Numbers("main"), 3)
+    assert [memory.row(index)[1] for index in range(7)] == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_nothing_to_interleave_or_to_repeat_is_an_error():
+    with pytest.raises(ValueError, match="no streams"):
+        Interleaved([])
+    with pytest.raises(ValueError, match="0 rows"):
+        Repeated(Numbers("main"), 0)

@@ -39,7 +39,7 @@ def test_a_sequence_longer_than_the_models_is_refused(tmp_path):
 
 def test_an_empty_model_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="no model here"):
-        loading.load(tmp_path, tmp_path)
+        loading.checkpoint(tmp_path)
 
 
 def test_packed_documents_do_not_see_each_other():

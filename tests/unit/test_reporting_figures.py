@@ -11,11 +11,11 @@ from PIL import Image
 
 import reporting_example as example
 from jadapt.errors import UserError
-from jadapt.reporting import figures, labels, style
+from jadapt.reporting import figures, fronts, heatmaps, labels, quality, rates, style, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TABLES = {"metrics", "efficiency", "curves", "corpora"}
+TABLES = {"metrics", "efficiency", "curves", "corpora", "grid"}
 STUDY = ["sft", "lora"], [1, 2], ["everyday"]
 LARGE = ["sft", "lora", "houlsby", "ewc", "replay"], [1, 2], ["everyday", "cloud", "devdocs"]
 SINGLE = ["sft", "lora"], [1], ["everyday"]
@@ -28,12 +28,113 @@ def house_style():
     style.pyplot.close("all")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study as large as the default one."""
+    folder = example.plausible(tmp_path_factory.mktemp("plausible"))
+    return {
+        "metrics": tables.read_metrics(folder / "metrics.csv"),
+        "curves": tables.read_curves(folder / "curves.csv"),
+        "grid": tables.read_grid(folder / "grid.csv"),
+    }
+
+
+def visible(figure):
+    return [axis for axis in figure.axes if axis.get_visible()]
+
+
 @pytest.mark.parametrize("study", [STUDY, LARGE, SINGLE])
 def test_figures_draw(study):
     assert len(figures.convergence(example.curves(*study)).axes) == 3
     assert len(figures.forgetting(example.metrics(*study)).axes) == 1
-    shown = [axis for axis in figures.scripts(example.metrics(*study)).axes if axis.get_visible()]
-    assert len(shown) == len(study[2])
+    assert len(figures.scripts(example.metrics(*study)).axes) == len(example.SCRIPTS)
+    # One panel a method, and the scale.
+    assert len(visible(figures.retention(example.metrics(*study)))) == len(study[0]) + 1
+
+
+def words(figure):
+    """What a reader can read: titles, ticks, notes and legends."""
+    return {text.get_text() for text in figure.findobj(style.pyplot.Text) if text.get_text()}
+
+
+@pytest.mark.parametrize("name", ["convergence", "forgetting", "scripts", "retention", "pareto"])
+def test_many_methods_are_all_named_and_fit_the_page(whole, name):
+    table = {"convergence": "curves", "pareto": "grid"}.get(name, "metrics")
+    figure = getattr(figures, name)(whole[table])
+    assert {labels.method_label(method) for method in example.PLAUSIBLE} <= words(figure)
+    box = figure.get_tightbbox()
+    assert box.width < style.WIDTH + 0.3
+    assert box.height < 8.5
+
+
+def test_names_of_panels_do_not_run_into_each_other(whole):
+    figure = figures.retention(whole["metrics"])
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in visible(figure) if axis.get_title()]
+    assert len(boxes) == len(example.PLAUSIBLE)
+    assert not any(one.overlaps(two) for one in boxes for two in boxes if one is not two)
+
+
+def test_retention_shows_the_matrix(whole):
+    changes = quality.stage_changes(whole["metrics"]).set_index(
+        ["method", "trained_through", "evaluated_on"]
+    )["change"]
+    bits = whole["metrics"].query("metric == 'bits_per_byte' and method == 'sft'")
+    cell = bits.query("trained_through == 'cloud' and evaluated_on == 'everyday'")["value"]
+    expected = cell.mean() - example.BEFORE["everyday"]
+    assert changes["sft", "cloud", "everyday"] == pytest.approx(expected)
+    assert (changes.xs("english", level="trained_through") == 0).all()
+    figure = figures.retention(whole["metrics"])
+    panel = next(axis for axis in figure.axes if axis.get_title() == "Full fine-tuning")
+    assert heatmaps._number(expected) in {text.get_text() for text in panel.texts}
+    assert len(panel.texts) == 16
+
+
+def test_a_stage_that_was_not_measured_is_a_dash():
+    metrics = example.metrics(*LARGE)
+    early = (metrics["method"] == "ewc") & (metrics["trained_through"] != "devdocs")
+    figure = figures.retention(metrics[~early])
+    panel = next(axis for axis in figure.axes if axis.get_title() == "EWC")
+    assert [text.get_text() for text in panel.texts].count("–") == 8
+
+
+def test_pareto_marks_the_chosen_rate_and_names_what_diverged(whole):
+    points = rates.grid_points(whole["grid"])
+    assert points["selected"].sum() == len(example.PLAUSIBLE)
+    figure = figures.pareto(whole["grid"])
+    (note,) = [text.get_text() for text in figure.texts if "Diverged" in text.get_text()]
+    assert "Diverged (3): Full fine-tuning 0.004; Houlsby adapters 0.02; DEN 0.004." in note
+
+
+def test_the_front_is_of_rivals_only(whole):
+    """A joint run that is best on both axes must not make the steps."""
+    grid = whole["grid"].copy()
+    joint = (grid["method"] == "joint") & (grid["metric"] == "bits_per_byte")
+    before = front_line(figures.pareto(grid))
+    grid.loc[joint, "value"] = 0.5
+    after = front_line(figures.pareto(grid))
+    # Only its ends move, with the frame.
+    assert before[1:-1].tolist() == after[1:-1].tolist()
+
+
+def front_line(figure):
+    (line,) = [line for line in figure.axes[0].lines if line.get_color() == fronts.FRONT]
+    return line.get_xydata()
+
+
+def test_ablations_have_a_column_each(whole):
+    figure = figures.ablations(whole["grid"])
+    assert len(figure.axes) == 6
+    assert {"LoRA: rank", "LoRA: initial values of A", "Replay: share of old text"} <= words(figure)
+    assert "2\n18,944" in words(figure)
+
+
+def test_a_study_without_a_search_says_so():
+    grid = example.grid(*STUDY[::2])
+    empty = grid[grid["method"] == "base"].astype({"selected": bool})
+    assert "no learning rates" in "".join(words(figures.pareto(empty)))
+    assert "no setting" in "".join(words(figures.ablations(empty)))
+    assert "no learning rates" in "".join(words(figures.pareto(empty.head(0))))
 
 
 def test_saved_files_repeat_byte_for_byte(tmp_path):
@@ -63,6 +164,37 @@ def test_looks_differ():
     assert len({(look.colour, look.marker) for look in looks.values()}) == len(names)
 
 
+def test_looks_of_a_panel_differ_without_colour():
+    """Methods that share a panel keep apart in a grey print."""
+    for names in labels.families(labels.METHODS).values():
+        looks = style.looks(names).values()
+        assert len({look.marker for look in looks}) == len(names)
+        assert len({str(look.dashes) for look in looks}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "family"),
+    [
+        ("l2", "L2 to the previous weights", "regularisation"),
+        ("lora_gem", "LoRA + GEM", "memory"),
+        ("houlsby_online_ewc", "Houlsby adapters + online EWC", "regularisation"),
+        ("lora_r64", "LoRA r64", "efficient"),
+        ("replay_5", "Replay 5", "memory"),
+        ("my_run", "my run", "other"),
+    ],
+)
+def test_a_run_is_named_by_its_parts(name, label, family):
+    assert labels.method_label(name) == label
+    assert labels.family(name) == family
+
+
+def test_every_known_method_has_a_look_and_a_family():
+    assert set(style.LOOKS) == set(labels.METHODS)
+    families = labels.families(labels.METHODS)
+    assert sorted(name for names in families.values() for name in names) == sorted(labels.METHODS)
+    assert labels.OTHER not in families
+
+
 def test_tables_without_the_metric_are_named():
     metrics = example.metrics(*STUDY)
     with pytest.raises(UserError, match=r"metrics\.csv"):
@@ -86,6 +218,7 @@ def test_reporting_imports_nothing_heavy():
 def test_there_are_notebooks():
     assert {path.stem for path in NOTEBOOKS} >= {
         "convergence", "forgetting", "scripts", "corpora", "results", "efficiency",
+        "retention", "pareto", "ablations", "transfer", "methods", "learning_rates",
     }  # fmt: skip
 
 

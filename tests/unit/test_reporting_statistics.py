@@ -7,7 +7,15 @@ import pytest
 
 import reporting_example as example
 from jadapt.reporting import paper, summaries
-from jadapt.reporting.statistics import Estimate, estimate, paired_difference, summarise
+from jadapt.reporting.statistics import (
+    Estimate,
+    estimate,
+    holm,
+    paired_difference,
+    paired_p,
+    paired_tests,
+    summarise,
+)
 
 
 def test_interval_is_students():
@@ -129,3 +137,79 @@ def test_published_counts_beside_the_definition():
     )
     assert found["counted"] == 8798208
     assert (found["rank_ratio"], found["count_ratio"]) == (16, 5)
+
+
+def runs(**methods):
+    """A frame of gains by method and seed; losses are half of them."""
+    rows = [
+        {"method": name, "seed": seed, "gain": gain, "loss": gain / 2}
+        for name, gains in methods.items()
+        for seed, gain in enumerate(gains, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_paired_test_is_students():
+    # Differences 1, 2, 3: t = 2 / (1 / sqrt(3)) = 3.4641 with two degrees of freedom, for which
+    # p = 1 - t / sqrt(2 + t * t).
+    found = paired_tests(runs(sft=[1.0, 1.0, 1.0], lora=[2.0, 3.0, 4.0]), "sft", ["gain"])
+    (row,) = found.to_dict("records")
+    t = math.sqrt(12)
+    assert row["p"] == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert row["p_holm"] == row["p"]
+    assert (row["method"], row["difference"], row["n"]) == ("lora", 2.0, 3)
+    assert row["half_width"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+
+
+def test_the_test_and_the_interval_agree_at_the_level():
+    """p is below 0.05 just when the interval leaves zero out."""
+    for shift in (0.4, 0.5, 0.6, 1.0, 2.0):
+        first, second = pd.Series([shift, shift + 0.3, shift - 0.2]), pd.Series([0.0, 0.0, 0.0])
+        interval = paired_difference(first, second)
+        assert (paired_p(first, second) < 0.05) == (interval.low > 0)
+
+
+def test_seeds_are_paired_by_number():
+    shuffled = pd.Series([3.0, 1.0, 2.0], index=[3, 1, 2])
+    ordered = pd.Series([1.5, 2.5, 3.6], index=[1, 2, 3])
+    assert paired_p(shuffled, ordered) == pytest.approx(paired_p(shuffled.sort_index(), ordered))
+    assert paired_p(shuffled, ordered) < 0.01
+
+
+def test_identical_runs_cannot_be_told_apart():
+    found = paired_tests(runs(sft=[1.0, 2.0], lora=[1.0, 2.0]), "sft")
+    assert found["p"].tolist() == [1, 1]
+    assert found["difference"].tolist() == [0, 0]
+
+
+def test_a_difference_that_never_varies_is_certain(recwarn):
+    found = paired_tests(runs(sft=[1.0, 2.0, 3.0], lora=[1.5, 2.5, 3.5]), "sft", ["gain"])
+    assert found["p"].item() == pytest.approx(0)
+    assert not recwarn.list
+
+
+def test_one_seed_makes_no_test_and_does_not_count():
+    frame = runs(sft=[1.0, 2.0, 3.0], lora=[1.6, 2.4, 3.5], ewc=[4.0])
+    found = paired_tests(frame, "sft", ["gain"]).set_index("method")
+    assert math.isnan(found["p"]["ewc"]) and math.isnan(found["p_holm"]["ewc"])
+    assert found["n"]["ewc"] == 1
+    assert found["p_holm"]["lora"] == found["p"]["lora"]
+
+
+def test_a_diverged_seed_makes_no_test():
+    found = paired_tests(runs(sft=[1.0, 2.0, 3.0], lora=[2.0, math.nan, 3.0]), "sft", ["gain"])
+    assert math.isnan(found["p"].item())
+
+
+def test_holm_against_the_definition():
+    values = [0.04, 0.01, math.nan, 0.03, 0.6]
+    # The smallest of four times 4, the next times 3 ..., never less than the one before.
+    assert holm(pd.Series(values)) == pytest.approx([0.09, 0.04, math.nan, 0.09, 0.6], nan_ok=True)
+
+
+def test_all_measures_are_corrected_together():
+    frame = runs(sft=[1.0, 2.0, 3.0], lora=[1.6, 2.4, 3.5], ewc=[0.0, 1.1, 2.4])
+    found = paired_tests(frame, "sft")
+    assert list(found["measure"]) == ["gain", "loss"] * 2
+    assert found["p_holm"].tolist() == pytest.approx(holm(found["p"]).tolist())
+    assert found["p_holm"].min() == pytest.approx(4 * found["p"].min())

@@ -5,13 +5,14 @@ import pytest
 
 import reporting_example as example
 from jadapt.errors import UserError
-from jadapt.reporting import present, summaries, tables
+from jadapt.reporting import present, quality, rates, summaries, tables
 
 READERS = {
     "metrics": tables.read_metrics,
     "efficiency": tables.read_efficiency,
     "curves": tables.read_curves,
     "corpora": tables.read_corpora,
+    "grid": tables.read_grid,
 }
 
 
@@ -141,3 +142,119 @@ def test_significant(value, text):
 @pytest.mark.parametrize("escape", [present.escape_latex, present.escape_typst])
 def test_escaping_leaves_japanese_alone(escape):
     assert escape("日本語、カタカナ。") == "日本語、カタカナ。"
+
+
+def test_a_grid_may_be_empty_and_keeps_variants_as_text(study):
+    path = study / "grid.csv"
+    found = tables.read_grid(path)
+    assert set(found["variant"]) == {"", "2", "8", "32"}
+    assert found["selected"].dtype == bool
+    path.write_text(",".join(tables.GRID) + "\n", encoding="utf-8")
+    assert tables.read_grid(path).empty
+    assert rates.learning_rates_table(tables.read_grid(path)).empty
+
+
+def test_rates_are_laid_out_with_what_was_chosen_and_what_diverged(study):
+    frame = rates.learning_rates_table(tables.read_grid(study / "grid.csv"))
+    printed = present.present(frame)
+    assert printed.labels == ["Method", "Domain", "5 × 10⁻⁴", "0.001", "0.002"]
+    assert printed.rows == [
+        ["Full fine-tuning", "everyday", "2.500", "2.250*", "2.500"],
+        ["", "english", "2.100", "2.225*", "2.350"],
+        ["LoRA", "everyday", "2.490", "2.240*", "div."],
+        ["", "english", "2.100", "2.225*", "2.350"],
+    ]
+
+
+def test_a_rate_that_was_not_tried_is_blank(study):
+    grid = tables.read_grid(study / "grid.csv")
+    grid = grid[(grid["method"] != "lora") | (grid["learning_rate"] != 0.0005)]
+    assert present.present(rates.learning_rates_table(grid)).rows[2][2] == ""
+
+
+def test_points_of_the_grid_are_against_the_base_model(study):
+    found = rates.grid_points(tables.read_grid(study / "grid.csv"))
+    sft = found[found["method"] == "sft"].set_index("learning_rate")
+    assert sft["gain"].tolist() == pytest.approx([0.5, 0.75, 0.5])
+    assert sft["loss"].tolist() == pytest.approx([0.1, 0.225, 0.35])
+    assert sft["selected"].tolist() == [False, True, False]
+    assert list(found[found["method"] == "lora"]["learning_rate"]) == [0.0005, 0.001]
+    assert rates.diverged_points(tables.read_grid(study / "grid.csv")) == {"lora": [0.002]}
+
+
+def test_ablations_are_at_the_rate_chosen_for_each_variant(study):
+    found = rates.ablation_points(tables.read_grid(study / "grid.csv"))
+    assert set(found["learning_rate"]) == {0.001}
+    assert found.groupby("variant", sort=False)["gain"].mean().to_dict() == pytest.approx(
+        {"2": 0.515, "8": 0.64, "32": 0.765}
+    )
+    assert found.groupby("variant")["trainable_parameters"].first()["32"] == 3200
+    assert sorted(found["seed"].unique()) == [1, 2]
+
+
+def test_a_grid_without_its_base_model_is_refused(study):
+    grid = tables.read_grid(study / "grid.csv")
+    with pytest.raises(UserError, match=r"grid\.csv.*base model"):
+        rates.grid_points(grid[grid["method"] != "base"])
+
+
+def test_transfer_is_tested_against_full_fine_tuning(tmp_path):
+    example.plausible(tmp_path)
+    metrics = tables.read_metrics(tmp_path / "metrics.csv")
+    frame = quality.transfer_table(metrics).set_index("method")
+    runs = summaries.learning_and_forgetting(metrics)
+    gains = runs.pivot(index="seed", columns="method", values="gain")
+    assert frame["gain"]["gem"] == pytest.approx(gains["gem"].mean())
+    derived = metrics.query("metric == 'backward_transfer' and method == 'gem'")["value"]
+    assert frame["backward_transfer"]["gem"] == pytest.approx(derived.mean())
+    average = metrics.query("metric == 'average_bits_per_byte' and method == 'gem'")["value"]
+    assert frame["average_bits_per_byte"]["gem"] == pytest.approx(average.mean())
+    # The reference has no test against itself, and neither has the base model.
+    assert frame["gain_p"].isna().sum() == 2 and frame["gain_p"].isna()["sft"]
+    assert frame["without_identity"].notna().sum() == 1
+    assert frame["without_identity"]["den"] > frame["average_bits_per_byte"]["den"]
+
+
+def test_one_task_has_no_columns_of_transfer(study):
+    frame = quality.transfer_table(tables.read_metrics(study / "metrics.csv"))
+    assert not [name for name in frame.columns if "transfer" in name or "identity" in name]
+    assert frame["gain"].tolist()[1:] == pytest.approx([1.005, 0.905])
+
+
+def test_methods_have_their_rates_and_costs(study):
+    grid = tables.read_grid(study / "grid.csv")
+    efficiency = tables.read_efficiency(study / "efficiency.csv")
+    frame = quality.methods_table(efficiency, grid)
+    assert frame["method"].tolist() == ["sft", "lora"]
+    assert frame["learning_rate"].tolist() == [0.001, 0.001]
+    assert frame["rates_tried"].tolist() == [3, 3]
+    assert frame["trainable_parameters"].tolist() == [5000, 2500]
+    given = quality.methods_table(efficiency, grid.head(0))
+    printed = present.present(given)
+    assert printed.rows[0][printed.labels.index("chosen")] == present.MISSING
+
+
+def test_devices_are_listed_where_they_differ(study):
+    efficiency = tables.read_efficiency(study / "efficiency.csv")
+    assert "device" not in summaries.efficiency_table(efficiency)
+    efficiency.loc[0, "device"] = "gpu"
+    assert list(summaries.efficiency_table(efficiency)["device"]) == ["gpu", "cpu", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.001, "0.001"), (0.0005, "5 × 10⁻⁴"), (3e-5, "3 × 10⁻⁵"), (float("nan"), "–")],
+)
+def test_plain(value, text):
+    assert present.plain(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0312, "0.031"), (1e-5, "<0.001"), (1, "1.000"), (float("nan"), "–")]
+)
+def test_probability(value, text):
+    assert present.probability(value) == text
+
+
+def test_latex_writes_powers_and_less_than():
+    assert present.escape_latex("5 × 10⁻⁴") == r"5 $\times$ 10$^{-}$$^{4}$"

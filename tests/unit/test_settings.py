@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from jadapt import settings
+from jadapt import runs, settings
 from jadapt.errors import UserError
 from jadapt.files import load_settings
 
@@ -86,7 +86,7 @@ def test_the_shipped_study_is_valid():
         ),
         (
             {"training__micro_batch_size": 5},
-            "study.yaml: pretraining: global_batch_size 16 is not a multiple of",
+            "study.yaml: methods.sft: global_batch_size 8 is not a multiple of",
         ),
         (
             {"training__precision": "16-mixed"},
@@ -94,8 +94,57 @@ def test_the_shipped_study_is_valid():
         ),
         ({"training__devices": 2}, "study.yaml: training.devices: 2 is greater than the maximum"),
         (
-            {"training__steps": 25},
-            "study.yaml: methods.sft: warmup_steps 25 leaves none of 25 steps",
+            {"training__steps": 4},
+            "study.yaml: methods.sft: warmup_steps 4 leaves none of 4 steps",
+        ),
+        (
+            {"methods__sft__learning_rate": [1e-3]},
+            "study.yaml: methods.sft.learning_rate: [0.001] is too short",
+        ),
+        (
+            {"methods__sft__learning_rate": [1e-3, -1]},
+            "study.yaml: methods.sft.learning_rate.1: -1 is less than or equal to the minimum",
+        ),
+        (
+            {"methods__sft__continual": {"ecw": {}}},
+            "study.yaml: methods.sft.continual: unknown 'ecw'; did you mean 'ewc'?",
+        ),
+        (
+            {"methods__replay__continual": {"replay": {"ratio": 1.5, "memory_rows": 1}}},
+            "study.yaml: methods.replay.continual.replay.ratio: 1.5 is greater than the maximum",
+        ),
+        (
+            {"methods__replay__continual": {"replay": {"ratio": 0.5}}},
+            "study.yaml: missing key 'methods.replay.continual.replay.memory_rows'",
+        ),
+        (
+            {"methods__gem__continual__gem__margn": 1},
+            "study.yaml: unknown key 'methods.gem.continual.gem.margn'; did you mean 'margin'?",
+        ),
+        (
+            {"methods__prefix__continual": DEFAULT["methods"]["gem"]["continual"]},
+            "study.yaml: methods.prefix.continual: 'gem' is not defined for method 'prefix'; "
+            "it composes with sft, lora, dora, houlsby",
+        ),
+        (
+            {"methods__den__continual": DEFAULT["methods"]["replay"]["continual"]},
+            "study.yaml: methods.den.continual: 'replay' is not defined for method 'den'",
+        ),
+        (
+            {"evaluation__task_ids": False},
+            "study.yaml: methods.den: 'den' keeps units by task and cannot be evaluated without",
+        ),
+        (
+            {"ablations__lora_rank__run": "lroa"},
+            "study.yaml: ablations.lora_rank.run: unknown 'lroa'; did you mean 'lora'?",
+        ),
+        (
+            {"ablations__lora_rank__key": "rnak"},
+            "study.yaml: ablations.lora_rank.key: 'rnak' names nothing in methods.lora",
+        ),
+        (
+            {"ablations__lora_rank__values": [4, 0]},
+            "study.yaml: ablations.lora_rank: 0: methods.lora.rank: 0 is less than the minimum",
         ),
     ],
 )
@@ -129,12 +178,39 @@ def test_the_environment_names_the_mirror(monkeypatch):
 
 def test_a_run_takes_its_own_values_over_the_shared_ones():
     config = validated(methods__lora__steps=99)
-    run = settings.run_settings(config, "lora", 2)
+    run = runs.run_settings(config, "lora", 2)
     assert (run["steps"], run["seed"], run["rank"]) == (99, 2, DEFAULT["methods"]["lora"]["rank"])
-    base = settings.run_settings(config, "base", 1)
+    base = runs.run_settings(config, "base", 1)
     assert base["method"] == "sft"
     assert base["sequence"] == ["english"]
     assert base["threads"] == DEFAULT["pretraining"]["threads"]
+
+
+def test_a_grid_is_searched_on_the_first_task_with_its_own_seeds():
+    config = validated(search__seeds=[7], methods__lora__learning_rate=[0.1, 0.2])
+    found = runs.search_settings(config, "lora")
+    assert (found["rates"], found["seeds"], found["ablation"]) == ([0.1, 0.2], [7], "")
+    (variant,) = found["variants"]
+    assert variant["name"] == ""
+    assert variant["settings"]["sequence"] == DEFAULT["sequence"][:1]
+    assert runs.has_grid(config, "lora")
+    assert not runs.has_grid(validated(methods__lora__learning_rate=0.1), "lora")
+    assert not runs.has_grid(config, "base")
+
+
+def test_an_ablation_varies_one_key_and_keeps_the_grid():
+    config = validated()
+    found = runs.ablation_settings(config, "replay_ratio")
+    ratios = [v["settings"]["continual"]["replay"]["ratio"] for v in found["variants"]]
+    assert ratios == config["ablations"]["replay_ratio"]["values"]
+    assert [v["name"] for v in found["variants"]] == [f"{ratio:g}" for ratio in ratios]
+    assert found["rates"] == config["methods"]["replay"]["learning_rate"]
+    assert config["methods"]["replay"]["continual"]["replay"]["ratio"] == 0.25
+
+
+def test_seeds_are_dealt_to_jobs():
+    config = validated(seeds=[4, 5, 6], seeds_per_job=2)
+    assert runs.seed_batches(config) == [[4, 5], [6]]
 
 
 def every_property(schema, path=""):
@@ -146,7 +222,7 @@ def every_property(schema, path=""):
 @pytest.mark.parametrize("name", ["study", "models", "methods", "corpora"])
 def test_every_key_is_explained(name):
     schema = settings.read_schema(name)
-    parts = [schema, *schema.get("$defs", {}).values()]
+    parts = [schema, *schema.get("$defs", {}).values(), *schema.get("strategies", {}).values()]
     silent = [
         path
         for part in parts

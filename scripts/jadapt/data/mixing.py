@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -38,3 +39,30 @@ class MixedStream:
         """Number of rows of ``other`` among the first ``count`` rows."""
         # The small term keeps products such as 100 * 0.29 = 28.999… from losing a row.
         return int(count * self._share + 1e-9)
+
+
+class Interleaved:
+    """The rows of several streams in turn: row i is row i // n of stream i % n."""
+
+    def __init__(self, streams: Sequence[Stream]) -> None:
+        if not streams:
+            raise ValueError("no streams to interleave")
+        self._streams = list(streams)
+
+    def row(self, index: int) -> dict[str, np.ndarray]:
+        """Return ``input_ids``, ``labels`` and ``position_ids`` of a row: int64 arrays."""
+        turn, place = divmod(index, len(self._streams))
+        return self._streams[place].row(turn)
+
+
+class Repeated:
+    """The first ``count`` rows of a stream, over and over."""
+
+    def __init__(self, stream: Stream, count: int) -> None:
+        if count < 1:
+            raise ValueError(f"{count} rows")
+        self._stream, self._count = stream, count
+
+    def row(self, index: int) -> dict[str, np.ndarray]:
+        """Return ``input_ids``, ``labels`` and ``position_ids`` of a row: int64 arrays."""
+        return self._stream.row(index % self._count)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from jadapt.errors import UserError
+from jadapt.evaluation.transfer import transfer_rows
 from jadapt.files import read_json
 
 EFFICIENCY_COLUMNS = [
@@ -17,13 +18,23 @@ EFFICIENCY_COLUMNS = [
 ]  # fmt: skip
 CURVE_COLUMNS = ["study", "method", "seed", "task", "step", "tokens", "metric", "value"]
 CURVE_METRICS = ("training_loss", "learning_rate", "gradient_norm")
+GRID_COLUMNS = [
+    "study", "method", "ablation", "variant", "learning_rate", "seed", "evaluated_on", "metric",
+    "value", "unit", "n", "selected",
+]  # fmt: skip
+
+
+# Two machines sum one model's losses in another order; two models differ by more than this share.
+SAME_MODEL = 1e-3
 
 
 def metrics_table(paths: list[Path], known: str) -> pd.DataFrame:
-    """Concatenate the evaluations and add ``{known}_retention``.
+    """Concatenate the evaluations and add ``{known}_retention`` and the measures of transfer.
 
     Retention is the base model's bits per byte on the known language divided by the run's: 1 when
-    nothing was forgotten, less when the text has become more surprising.
+    nothing was forgotten, less when the text has become more surprising. The average over the
+    sequence and the transfers are defined in `jadapt.evaluation.transfer`; the order of the tasks
+    is that in which the evaluations name them.
     """
     table = pd.concat([pd.read_csv(path, float_precision="round_trip") for path in paths])
     loss = table[(table.metric == "bits_per_byte") & (table.evaluated_on == known)]
@@ -34,7 +45,40 @@ def metrics_table(paths: list[Path], known: str) -> pd.DataFrame:
     retention["metric"] = f"{known}_retention"
     retention["value"] = before.value.item() / retention["value"]
     retention["unit"] = "ratio"
-    return pd.concat([table, retention])
+    # Parts without rows would only blur the types of the columns.
+    parts = [table, retention, transfer_rows(table, known)]
+    return pd.concat([part for part in parts if len(part)])
+
+
+def grid_table(paths: list[Path]) -> pd.DataFrame:
+    """Concatenate the learning-rate grids and ablations of the runs, each with its choices made.
+
+    Files repeat the rows of the base model, of which the first copy is kept. Cells stay the text
+    that they are, so that no digit changes and a variant such as ``8`` does not become a number.
+    """
+    files = [_grid_file(path) for path in paths]
+    if not files:
+        return pd.DataFrame(columns=GRID_COLUMNS)
+    table = pd.concat(files, ignore_index=True)
+    base = table[table["method"] == "base"]
+    by = ["study", "seed", "evaluated_on", "metric"]
+    for (*_, domain, metric), copies in base.groupby(by, sort=False):
+        values = copies["value"].astype(float)
+        if values.max() - values.min() > SAME_MODEL * values.abs().max():
+            raise UserError(
+                f"grid: the base model has two values of {metric} on '{domain}'; "
+                f"delete {', '.join(map(str, paths))} and remake them"
+            )
+    base = base.drop_duplicates(by)
+    return pd.concat([base, table[table["method"] != "base"]], ignore_index=True)
+
+
+def _grid_file(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    missing = [name for name in GRID_COLUMNS if name not in table.columns]
+    if missing:
+        raise UserError(f"{path}: column '{missing[0]}' is missing; delete the file and remake it")
+    return table[GRID_COLUMNS]
 
 
 def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from jadapt.errors import UserError
 
@@ -23,13 +23,21 @@ class Method:
     """
 
     hyperparameters: tuple[str, ...] = ()
+    # Whether the model computes differently when it is told the task (`for_task`).
+    keeps_tasks = False
 
     def __init__(self, settings: dict):
         self.settings = {key: settings[key] for key in self.hyperparameters if key in settings}
 
+    def check(self, shape: PretrainedConfig) -> None:
+        """Raise a `UserError` if the hyperparameters do not fit a model of this shape."""
+
     def transform(self) -> Transform | None:
         """Return NeMo's ``model_transform`` that adds and freezes parameters, or None."""
         return None
+
+    def apply(self, model: PreTrainedModel) -> None:
+        """Do the same in place to a model outside of NeMo, where a trained one is read back."""
 
     def save(self, model: PreTrainedModel, directory: Path) -> None:
         """Write what this method trained: here a whole Hugging Face checkpoint."""
@@ -38,6 +46,53 @@ class Method:
     def restore(self, model: PreTrainedModel, directory: Path) -> None:
         """Read back into ``model`` what `save` wrote."""
         load_trainable(model, load_file(directory / "model.safetensors"), directory)
+
+    def state(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+        """Return what a checkpoint within a task must hold of the model."""
+        return trainable_state(model)
+
+    def load_state(self, model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `state` returned."""
+        load_trainable(model, state, "checkpoint")
+
+    def effective(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+        """Return, by name, the tensors that a penalty on weights is about; differentiable.
+
+        Here the trainable parameters themselves. Where these only parameterise a change of the
+        weights, as the two factors of LoRA do, the change: two pairs of factors with the same
+        product are the same model.
+        """
+        return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def effective_leaves(self, model: PreTrainedModel) -> dict[str, nn.Parameter]:
+        """Return the parameters whose gradients are those of `effective`, under the same names."""
+        return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def trainable_count(self, model: PreTrainedModel) -> int:
+        """Return the number of parameters that the task under training may change."""
+        return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+    def begin_task(self, model: PreTrainedModel, index: int) -> None:
+        """Prepare for task ``index`` (1 is the first after pre-training), before its optimiser."""
+
+    def after_step(
+        self,
+        model: PreTrainedModel,
+        step: int,
+        steps: int,
+        learning_rate: float,
+        validation_loss: Callable[[], float],
+    ) -> None:
+        """Act after optimiser step ``step`` of ``steps`` (1 is the first)."""
+
+    def end_task(self, model: PreTrainedModel, index: int) -> None:
+        """Act when the steps of task ``index`` are over, before the model is saved."""
+
+    def for_task(self, model: PreTrainedModel, index: int | None) -> None:
+        """Make the model compute as it did for task ``index`` (0: before any; None: the latest).
+
+        Only methods that keep something a task differ.
+        """
 
 
 def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -59,4 +114,30 @@ def load_trainable(model: nn.Module, state: dict[str, torch.Tensor], origin: obj
             f"{origin}: {len(missing)} trained parameters are missing, first {missing[0]}; "
             "it belongs to another method or model: delete it and run again"
         )
+    for name, parameter in model.named_parameters():
+        if name in expected and state[name].shape != parameter.shape:
+            raise UserError(
+                f"{origin}: {name} has the shape {tuple(state[name].shape)}, the model "
+                f"{tuple(parameter.shape)}; it belongs to other settings: delete it and run again"
+            )
     model.load_state_dict({name: state[name] for name in expected}, strict=False)
+
+
+def nemo_transform(apply: Callable[[PreTrainedModel], None]) -> Transform:
+    """Return a NeMo transform that changes the Hugging Face model within a module in place.
+
+    Args:
+        apply: called once with the causal language model; adds parameters and freezes others.
+    """
+    from nemo.lightning.pytorch.callbacks.peft import PEFT
+
+    class InPlace(PEFT):
+        """NeMo freezes the model and walks through its modules, from the outside in."""
+
+        def transform(self, module: nn.Module, name: str | None = None, prefix: str | None = None):
+            """Change ``module`` if it is a whole model: its body is a PreTrainedModel as well."""
+            if isinstance(module, PreTrainedModel) and module.get_output_embeddings() is not None:
+                apply(module)
+            return module
+
+    return InPlace()

@@ -1,4 +1,4 @@
-"""Read the models that the runs leave behind: whole checkpoints, or a base model and an adapter."""
+"""Read models in the format of Hugging Face: base models and whole checkpoints."""
 
 from __future__ import annotations
 
@@ -9,31 +9,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from jadapt.errors import UserError
 
-ADAPTER_CONFIG = "adapter_config.json"
 
-
-def load(directory: Path, base: Path) -> PreTrainedModel:
-    """Load the model of ``directory`` for evaluation, in float32.
-
-    Args:
-        directory: a Hugging Face checkpoint, or an adapter in PEFT's format.
-        base: the checkpoint that an adapter belongs to; unused for a whole model.
-
-    Returns:
-        The model in evaluation mode, an adapter merged into it, the key-value cache off.
-    """
-    if (directory / ADAPTER_CONFIG).exists():
-        from peft import PeftModel
-
-        # PEFT's own loader, so that what is evaluated is what any user of the adapter gets.
-        model = PeftModel.from_pretrained(_checkpoint(base), directory).merge_and_unload()
-    else:
-        model = _checkpoint(directory)
-    model.config.use_cache = False
-    return model.eval()
-
-
-def _checkpoint(directory: Path) -> PreTrainedModel:
+def checkpoint(directory: Path) -> PreTrainedModel:
+    """Load a Hugging Face checkpoint in float32; a folder without one is a `UserError`."""
     if not (directory / "config.json").exists():
         raise UserError(f"{directory}: no model here; delete the folder and run again")
     return AutoModelForCausalLM.from_pretrained(

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 BASE = "base"
 
-# Order of appearance everywhere: the model before adaptation, then bounds, then methods.
+# Order of appearance everywhere: the model before adaptation, methods that only train, one that
+# grows, strategies against forgetting, compositions of both, and the upper bound.
 METHODS = {
     BASE: "Base model",
     "sft": "Full fine-tuning",
@@ -14,12 +15,45 @@ METHODS = {
     "dora": "DoRA",
     "houlsby": "Houlsby adapters",
     "prefix": "Prefix tuning",
-    "ewc": "EWC",
-    "gem": "GEM",
-    "agem": "A-GEM",
     "den": "DEN",
     "replay": "Replay",
+    "l2": "L2 to the previous weights",
+    "ewc": "EWC",
+    "online_ewc": "Online EWC",
+    "gem": "GEM",
+    "agem": "A-GEM",
+    "lora_replay": "LoRA + replay",
+    "lora_ewc": "LoRA + EWC",
     "joint": "Joint training",
+}
+
+# What a method is about, for figures that cannot show all of them in one panel. References are
+# what the others are measured against and appear beside every family.
+REFERENCE, OTHER = "reference", "other"
+FAMILIES = {
+    REFERENCE: "References",
+    "efficient": "Few parameters",
+    "regularisation": "Regularisation and growth",
+    "memory": "Memory of old text",
+    OTHER: "Other runs",
+}
+_FAMILY_OF = {
+    BASE: REFERENCE,
+    "sft": REFERENCE,
+    "joint": REFERENCE,
+    "lora": "efficient",
+    "dora": "efficient",
+    "houlsby": "efficient",
+    "prefix": "efficient",
+    "den": "regularisation",
+    "l2": "regularisation",
+    "ewc": "regularisation",
+    "online_ewc": "regularisation",
+    "lora_ewc": "regularisation",
+    "replay": "memory",
+    "gem": "memory",
+    "agem": "memory",
+    "lora_replay": "memory",
 }
 
 SCRIPTS = {
@@ -33,10 +67,70 @@ SCRIPTS = {
 
 LANGUAGES = {"en": "English", "ja": "Japanese"}
 
+# Words of the names of ablations that stand for something else than themselves.
+_SETTINGS = {"a init": "initial values of A", "ratio": "share of old text"}
+
 
 def method_label(name: str) -> str:
-    """Return the name of a method for readers; an unknown run keeps its own name."""
-    return METHODS.get(name, name.replace("_", " "))
+    """Return the name of a method for readers.
+
+    A run that is not in `METHODS` is named by its parts: ``lora_gem`` is ``LoRA + GEM`` and
+    ``lora_r64`` is ``LoRA r64``. One that names no method keeps its own name.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    parts, words = split_name(name)
+    # In the middle of a label only abbreviations and names keep their capitals.
+    labels = [METHODS[part] for part in parts[:1]] + [_inner(METHODS[part]) for part in parts[1:]]
+    return " ".join([*([" + ".join(labels)] if labels else []), *words])
+
+
+def _inner(label: str) -> str:
+    first = label.split()[0]
+    named = first[1:] != first[1:].lower() or first in {"L2", "Houlsby"}
+    return label if named else label[:1].lower() + label[1:]
+
+
+def split_name(name: str) -> tuple[list[str], list[str]]:
+    """Split a run's name into the methods that it begins with and the words after them."""
+    words, found = name.split("_"), []
+    while words:
+        for length in range(len(words), 0, -1):
+            part = "_".join(words[:length])
+            if part in METHODS:
+                found.append(part)
+                words = words[length:]
+                break
+        else:
+            break
+    return found, words
+
+
+def family(name: str) -> str:
+    """Return the key in `FAMILIES` of a run; that of its last part, when composed."""
+    if name in _FAMILY_OF:
+        return _FAMILY_OF[name]
+    parts, _ = split_name(name)
+    own = [_FAMILY_OF[part] for part in parts if _FAMILY_OF[part] != REFERENCE]
+    return own[-1] if own else OTHER
+
+
+def is_bound(name: str) -> bool:
+    """Tell whether a run has all data at once: a bound on the others, not a rival."""
+    return "joint" in split_name(name)[0]
+
+
+def families(methods: Iterable[str]) -> dict[str, list[str]]:
+    """Sort methods into their families, in the order of `FAMILIES`; none of them is empty."""
+    methods = in_order(methods)
+    found = {key: [name for name in methods if family(name) == key] for key in FAMILIES}
+    return {key: names for key, names in found.items() if names}
+
+
+def ablation_label(name: str, method: str) -> str:
+    """Return a heading such as ``LoRA: rank`` for an ablation called ``lora_rank``."""
+    setting = name.removeprefix(f"{method}_").replace("_", " ")
+    return f"{method_label(method)}: {_SETTINGS.get(setting, setting)}"
 
 
 def domain_label(name: str) -> str:

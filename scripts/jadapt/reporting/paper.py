@@ -2,191 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from jadapt.errors import UserError
-from jadapt.reporting import summaries
-from jadapt.reporting.labels import (
-    BASE,
-    LANGUAGES,
-    SCRIPTS,
-    domain_label,
-    join_words,
-    method_label,
-)
-from jadapt.reporting.statistics import LEVEL, Estimate, estimate, paired_difference
+from jadapt.reporting import comparisons, quality, search, summaries
+from jadapt.reporting.comparisons import direction
+from jadapt.reporting.labels import BASE, LANGUAGES, SCRIPTS, domain_label, join_words
+from jadapt.reporting.runs import Method, Tables, lowest_validation, methods, setter, whole
+from jadapt.reporting.statistics import LEVEL, estimate
+from jadapt.reporting.template import lower_first
 
-LESS, SAME, MORE = "less", "same", "more"
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The four tables of a study, as `jadapt.reporting.tables` reads them."""
-
-    metrics: pd.DataFrame
-    efficiency: pd.DataFrame
-    curves: pd.DataFrame
-    corpora: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Method:
-    """One adapted model: how it was made, what it reached and what it cost.
-
-    ``gain`` and ``loss`` are in bits per byte against the base model, ``retention`` a ratio,
-    ``accuracy`` a share, ``memory`` in MiB, ``speed`` in tokens per second.
-    """
-
-    name: str
-    label: str
-    kind: str
-    settings: dict[str, Any]
-    gain: Estimate
-    loss: Estimate
-    retention: Estimate
-    accuracy: Estimate
-    trainable: int
-    percent: float
-    speed: Estimate
-    memory: Estimate
-    validation: Lowest | None
-
-
-@dataclass(frozen=True)
-class Lowest:
-    """Where the mean validation loss of the last task was lowest, and how far it rose after."""
-
-    loss: float
-    tokens: int
-    last: bool
-    rise: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One method against the reference: differences by seed, and which way they point."""
-
-    method: Method
-    reference: Method
-    gain: Estimate
-    loss: Estimate
-    learned: str
-    forgot: str
-    speed_ratio: float
-    memory_ratio: float
-
-
-def direction(difference: Estimate) -> str:
-    """Return ``less`` or ``more``; ``same`` when the interval holds zero or nothing is known."""
-    if not math.isfinite(difference.mean) or difference.low <= 0 <= difference.high:
-        return SAME
-    return LESS if difference.mean < 0 else MORE
-
+__all__ = ["Tables", "context", "direction", "earlier_study", "figure_path", "lowest_validation"]
 
 # A method that sets one of these for itself no longer sees what the others see.
 BUDGET = ("steps", "global_batch_size", "sequence_length", "seed")
-
-
-def setter(settings: dict) -> Callable[..., Any]:
-    """Return a function that looks a dotted key up in the configuration, with a default."""
-
-    def setting(key: str, default: Any = None) -> Any:
-        value: Any = settings
-        for part in key.split("."):
-            if not isinstance(value, dict) or part not in value:
-                return default
-            value = value[part]
-        return default if value is None else value
-
-    return setting
-
-
-def methods(tables: Tables, settings: dict) -> list[Method]:
-    """Return every adapted method of the metrics table, in the house order."""
-    metrics, setting = tables.metrics, setter(settings)
-    runs = summaries.learning_and_forgetting(metrics)
-    home = summaries.home_domain(metrics)
-    found = []
-    for name in summaries.adapted(metrics):
-        own = runs[runs["method"] == name]
-        cost = tables.efficiency[tables.efficiency["method"] == name]
-        if cost.empty:
-            raise UserError(f"efficiency.csv: no row of method '{name}', which metrics.csv has")
-        found.append(
-            Method(
-                name=name,
-                label=method_label(name),
-                kind=setting(f"methods.{name}.method", name),
-                settings=setting(f"methods.{name}", {}),
-                gain=estimate(own["gain"]),
-                loss=estimate(own["loss"]),
-                retention=estimate(summaries.by_seed(metrics, name, f"{home}_retention", home)),
-                accuracy=estimate(summaries.task_mean(metrics, name, summaries.ACCURACY)),
-                trainable=_whole(cost, "trainable_parameters"),
-                percent=float(cost["trainable_percent"].mean()),
-                speed=estimate(cost["tokens_per_second"]),
-                memory=estimate(cost["peak_memory_mib"]),
-                validation=lowest_validation(tables.curves, name),
-            )
-        )
-    if not found:
-        raise UserError(f"metrics.csv: no method besides '{BASE}'; there is nothing to compare")
-    return found
-
-
-def _whole(frame: pd.DataFrame, column: str) -> int:
-    value = frame[column].mean()
-    if not math.isfinite(value):
-        raise UserError(f"efficiency.csv: column '{column}' has an empty cell")
-    return round(value)
-
-
-def lowest_validation(curves: pd.DataFrame, method: str) -> Lowest | None:
-    """Find the lowest point of the mean validation loss on the last task; None without a curve."""
-    rows = curves[(curves["method"] == method) & (curves["metric"] == "validation_loss")]
-    if rows.empty:
-        return None
-    rows = rows[rows["task"] == rows["task"].iloc[-1]]
-    line = rows.groupby("tokens")["value"].mean().dropna()
-    if line.empty:
-        return None
-    best = line.idxmin()
-    return Lowest(
-        float(line[best]), int(best), best == line.index[-1], float(line.iloc[-1] - line[best])
-    )
-
-
-def compare(tables: Tables, found: list[Method]) -> list[Comparison]:
-    """Compare every method with the reference: full fine-tuning, or else the first method."""
-    reference = next((method for method in found if method.kind == "sft"), found[0])
-    runs = summaries.learning_and_forgetting(tables.metrics).set_index("seed")
-    old = runs[runs["method"] == reference.name]
-    comparisons = []
-    for method in found:
-        if method is reference:
-            continue
-        new = runs[runs["method"] == method.name]
-        gain = paired_difference(new["gain"], old["gain"])
-        loss = paired_difference(new["loss"], old["loss"])
-        comparisons.append(
-            Comparison(
-                method,
-                reference,
-                gain,
-                loss,
-                direction(gain),
-                direction(loss),
-                method.speed.mean / reference.speed.mean,
-                method.memory.mean / reference.memory.mean,
-            )
-        )
-    return comparisons
+# Keys of a run's entry that are told elsewhere in the text than among its hyperparameters.
+NO_HYPERPARAMETER = ("method", "learning_rate", "continual")
 
 
 def scripts_by_accuracy(metrics: pd.DataFrame) -> list[tuple[str, float]]:
@@ -227,8 +62,56 @@ def overrides(settings: dict, found: list[Method]) -> list[tuple[str, str, Any]]
         (method.label, key, value)
         for method in found
         for key, value in method.settings.items()
-        if key in shared and isinstance(value, int | float | str)
+        if key in shared and key not in NO_HYPERPARAMETER and isinstance(value, int | float | str)
     ]
+
+
+def hyperparameters(settings: dict, method: Method) -> list[tuple[str, Any]]:
+    """Return what a run's entry sets, as (words, value), those of its strategies last.
+
+    Values are numbers and words; a list stands for its length.
+    """
+    shared = setter(settings)("training", {})
+    own = [
+        (key, value)
+        for key, value in method.settings.items()
+        if key not in NO_HYPERPARAMETER and key not in shared
+    ]
+    for strategy in method.strategies:
+        entry = method.settings["continual"][strategy] or {}
+        own += list(entry.items())
+    return [(key.replace("_", " "), _in_words(value)) for key, value in own if value is not None]
+
+
+def _in_words(value: Any) -> int | float | str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return len(value) if isinstance(value, list | dict) else value
+
+
+def fisher_labels(found: list[Method]) -> set[str]:
+    """Return whose labels Fisher information is estimated with: ``sampled`` or ``empirical``."""
+    entries = [
+        method.settings["continual"][name] or {}
+        for method in found
+        for name in method.strategies
+        if name in ("ewc", "online_ewc")
+    ]
+    return {entry.get("fisher", "sampled") for entry in entries}
+
+
+def learning_rates(method: Method) -> list[float]:
+    """Return the rates that a run's entry lists; a single number is a list of one."""
+    given = method.settings.get("learning_rate", [])
+    return [float(rate) for rate in (given if isinstance(given, list) else [given])]
+
+
+def groups(items: Iterable[Any], key: Callable[[Any], Any]) -> list[tuple[Any, list[Any]]]:
+    """Return items with equal keys together, in order of appearance."""
+    found: dict[Any, list[Any]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return list(found.items())
 
 
 def earlier_study(literature: dict) -> dict[str, Any]:
@@ -251,51 +134,143 @@ def earlier_study(literature: dict) -> dict[str, Any]:
 
 def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
     """Return everything that the template may name, from the tables and the configuration."""
-    metrics, efficiency, corpora = tables.metrics, tables.efficiency, tables.corpora
-    found = methods(tables, settings)
-    comparisons = compare(tables, found)
-    home = summaries.home_domain(metrics)
-    tasks = summaries.tasks(metrics)
-    adapted = efficiency[efficiency["method"] != BASE]
-    base = efficiency[efficiency["method"] == BASE]
-    available = corpora[corpora["available"]]
-    languages = available.groupby("language", sort=False)["characters"].sum()
     names = literature.get("names")
     if not isinstance(names, dict):
         raise UserError("literature.yaml: key 'names' is missing")
+    found = methods(tables, settings)
     return {
         "setting": setter(settings),
+        **_study(tables, settings, found),
+        **_before(tables),
+        **_results(tables, found),
+        **_grid(tables, found),
+        "earlier": earlier_study(literature),
+        "literature": literature,
+        "names": names,
+        "join": join_words,
+    }
+
+
+def _study(tables: Tables, settings: dict, found: list[Method]) -> dict[str, Any]:
+    """Return what was run: methods, tasks, text, budget."""
+    metrics, efficiency, corpora = tables.metrics, tables.efficiency, tables.corpora
+    adapted = efficiency[efficiency["method"] != BASE]
+    available = corpora[corpora["available"]]
+    languages = available.groupby("language", sort=False)["characters"].sum()
+    return {
         "methods": found,
-        "comparisons": comparisons,
         "kinds": {method.kind for method in found},
-        "home": domain_label(home).capitalize(),
-        "tasks": [domain_label(task) for task in tasks],
+        "strategies": {name for method in found for name in method.strategies},
+        "of_strategy": lambda name: [method for method in found if name in method.strategies],
+        "of_kind": lambda *kinds: [method for method in found if method.kind in kinds],
+        "fisher_labels": fisher_labels(found),
+        "hyperparameters": lambda method: hyperparameters(settings, method),
+        "rate_groups": groups(found, lambda method: tuple(learning_rates(method))),
+        "home": domain_label(summaries.home_domain(metrics)).capitalize(),
+        "tasks": [domain_label(task) for task in summaries.tasks(metrics)],
         "unreached": unreached(corpora),
         "seeds": int(metrics.loc[metrics["method"] != BASE, "seed"].nunique()),
-        "steps": _whole(adapted, "steps"),
-        "tokens": _whole(adapted, "tokens"),
+        "steps": whole(adapted, "steps"),
+        "tokens": whole(adapted, "tokens"),
         "equal_budget": equal_budget(efficiency, found),
         "overrides": overrides(settings, found),
         "level": LEVEL,
         "devices": sorted(set(adapted["device"])),
-        # Without a run of its own, the base model is the smallest that the runs report.
-        "base_parameters": int((base if len(base) else adapted)["parameters"].min()),
-        "base_tokens": _whole(base, "tokens") if len(base) else None,
-        "base_home_bits": estimate(summaries.by_seed(metrics, BASE, summaries.BITS, home)),
-        "base_accuracy": estimate(summaries.task_mean(metrics, BASE, summaries.ACCURACY)),
-        "base_task_bits": estimate(summaries.task_mean(metrics, BASE, summaries.BITS)),
-        "most_learned": max(found, key=lambda method: method.gain.mean),
-        "least_forgotten": min(found, key=lambda method: method.loss.mean),
         "scripts": scripts_by_accuracy(metrics),
         "sources": int(available["source"].nunique()),
         "languages": [
             (LANGUAGES.get(code, code), int(characters)) for code, characters in languages.items()
         ],
         "licences": licences(corpora),
-        "earlier": earlier_study(literature),
-        "literature": literature,
-        "names": names,
-        "join": join_words,
+    }
+
+
+def _before(tables: Tables) -> dict[str, Any]:
+    """Return what the base model is and does."""
+    metrics, efficiency = tables.metrics, tables.efficiency
+    base = efficiency[efficiency["method"] == BASE]
+    adapted = efficiency[efficiency["method"] != BASE]
+    home = summaries.home_domain(metrics)
+    return {
+        # Without a run of its own, the base model is the smallest that the runs report.
+        "base_parameters": int((base if len(base) else adapted)["parameters"].min()),
+        "base_tokens": whole(base, "tokens") if len(base) else None,
+        "base_home_bits": estimate(summaries.by_seed(metrics, BASE, summaries.BITS, home)),
+        "base_accuracy": estimate(summaries.task_mean(metrics, BASE, summaries.ACCURACY)),
+        "base_task_bits": estimate(summaries.task_mean(metrics, BASE, summaries.BITS)),
+    }
+
+
+def _results(tables: Tables, found: list[Method]) -> dict[str, Any]:
+    """Return how the methods compare after the last task."""
+    finite = [method for method in found if not method.diverged]
+    reference = reference_run(tables, found)
+    compared, composed = [], []
+    if reference in finite:
+        compared = comparisons.compare(finite, reference)
+        composed = comparisons.compositions(finite, reference)
+    joint = next((method for method in finite if method.joint), None)
+    rivals = [method for method in finite if not method.joint]
+    return {
+        "finite": finite,
+        "diverged": [method for method in found if method.diverged],
+        "reference": reference,
+        "comparisons": compared,
+        "compositions": composed,
+        "tests": comparisons.tests_made(compared),
+        "grouped": comparisons.grouped,
+        "leaders": comparisons.leaders(finite),
+        "told": [method for method in finite if method.told_the_task],
+        "joint": joint,
+        "beyond_joint": {
+            "gain": [m for m in rivals if joint and m.gain.mean > joint.gain.mean],
+            "loss": [
+                m for m in rivals if joint and m.loss.mean < joint.loss.mean and not m.told_the_task
+            ],
+        },
+        "has_transfer": any(method.backward.n for method in finite),
+    }
+
+
+def reference_run(tables: Tables, found: list[Method]) -> Method:
+    """Return the run that the others are tested against, the same as in the printed tables."""
+    name = quality.reference_method(tables.metrics)
+    return next(method for method in found if method.name == name)
+
+
+def _grid(tables: Tables, found: list[Method]) -> dict[str, Any]:
+    """Return what the grid says; nothing of it for a study without one."""
+    # A study that searches nothing may have a table without rows.
+    if tables.grid is None or tables.grid.empty:
+        settings = tables.grid is not None
+        return {"has_settings": settings, "grid": None, "choices": [], "ablations": []}
+    home = summaries.home_domain(tables.metrics)
+    task = summaries.tasks(tables.metrics)[0]
+    points = search.points(tables.grid, home, task)
+    # Joint training is a bound, so it neither makes up the front nor dominates others.
+    rivals = points[~points["method"].isin([method.name for method in found if method.joint])]
+    on_front = set(search.front(rivals)["method"])
+    reference = reference_run(tables, found)
+    low_rank = next((m for m in found if m.kind == "lora" and not m.strategies), reference)
+    choices = search.choices(tables.grid)
+    there = [method for method in found if method.name in set(rivals["method"])]
+    return {
+        "has_settings": True,
+        "grid": {
+            "points": len(points),
+            "task": domain_label(task),
+            "on_front": [method for method in there if method.name in on_front],
+            "off_front": [method for method in there if method.name not in on_front],
+            "lora_beaten": search.beaten(points, low_rank.name, reference.name),
+            "reference_beaten": search.beaten(points, reference.name, low_rank.name),
+        },
+        "choices": choices,
+        "chosen_groups": [
+            (rate, [lower_first(choice.label) for choice in users])
+            for rate, users in groups(choices, lambda choice: choice.chosen)
+            if rate is not None
+        ],
+        "ablations": search.ablations(tables.grid, home, task),
     }
 
 

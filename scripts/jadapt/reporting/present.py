@@ -1,7 +1,8 @@
 """Tables as printed: from named number columns to headings, rounded cells, LaTeX and Typst.
 
 A column is named ``metric`` or ``metric:part`` (the part is a domain or a script class); next to a
-mean, ``metric:ci95`` or ``metric:part:ci95`` holds the half-width of its interval.
+mean, ``metric:ci95`` or ``metric:part:ci95`` holds the half-width of its interval, and ``…:mark``
+words that follow the number, or stand alone where there is none (a row without either is blank).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from jadapt.reporting.labels import LANGUAGES, domain_label, method_label
 
 MISSING = "–"
 INTERVAL = "ci95"
+MARK = "mark"
 
 
 def fixed(value: float, digits: int = 3) -> str:
@@ -45,6 +47,22 @@ def significant(value: float, digits: int = 3) -> str:
     return fixed(value, decimals)
 
 
+def plain(value: float, digits: int = 2) -> str:
+    """Return a setting such as a learning rate: ``0.001``, ``3 × 10⁻⁵``, never ``3e-05``."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:.{digits + 4}g}"
+    exponent = math.floor(math.log10(abs(value)))
+    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{value / 10**exponent:.{digits}g} × 10{power}"
+
+
+def probability(value: float) -> str:
+    """Return a p value with three decimals; a smaller one as ``<0.001``."""
+    return "<0.001" if math.isfinite(value) and value < 0.0005 else fixed(value, 3)
+
+
 def _text(value: object) -> str:
     return MISSING if value is None or value != value or value == "" else str(value)
 
@@ -60,6 +78,8 @@ class Column:
     digits: int | None = None
     # Repeated words in neighbouring rows are printed once.
     collapse: bool = False
+    # How the part of the column's name is written in its heading.
+    part: Callable[[str], str] = domain_label
 
     def cell(self, value: object) -> str:
         """Return one printed number or word."""
@@ -67,10 +87,25 @@ class Column:
 
 
 COLUMNS = {
-    "method": Column("", "Method", lambda name: method_label(_text(name)), numeric=False),
+    "method": Column(
+        "", "Method", lambda name: method_label(_text(name)), numeric=False, collapse=True
+    ),
     "bits_per_byte": Column("Bits per byte ↓", "", digits=3),
     "retention": Column("Retention ↑", "", digits=3),
     "next_character_accuracy": Column("Next character ↑", "", digits=3),
+    "average_bits_per_byte": Column("Tasks", "average ↓", digits=3),
+    "without_identity": Column("Tasks", "without identity ↓", digits=3),
+    "gain": Column("Japanese", "gain ↑", digits=3),
+    "gain_p": Column("Japanese", "p", probability),
+    "loss": Column("Known language", "loss ↓", digits=3),
+    "loss_p": Column("Known language", "p", probability),
+    "backward_transfer": Column("Transfer", "backward ↑", digits=3),
+    "forward_transfer": Column("Transfer", "forward ↑", digits=3),
+    "learning_rate": Column("Learning rate", "chosen", plain),
+    "rates_tried": Column("Learning rate", "tried", count),
+    "validation_at_rate": Column(
+        "Validation bits per byte at learning rate", "", digits=3, part=lambda x: plain(float(x))
+    ),
     "parameters": Column("Parameters", "all", count),
     "trainable_parameters": Column("Parameters", "trainable", count),
     "trainable_percent": Column("Parameters", "%", significant, digits=3),
@@ -86,6 +121,7 @@ COLUMNS = {
     "domain": Column(
         "", "Domain", lambda name: domain_label(_text(name)), numeric=False, collapse=True
     ),
+    "measured_on": Column("", "Domain", lambda name: domain_label(_text(name)), numeric=False),
     "language": Column(
         "", "Lang.", lambda code: LANGUAGES.get(code, _text(code)), numeric=False, collapse=True
     ),
@@ -129,23 +165,30 @@ def present(frame: pd.DataFrame) -> Printed:
     printed = Printed([], [], [], [[] for _ in range(len(frame))])
     for name in frame.columns:
         metric, *part = str(name).split(":")
-        if part and part[-1] == INTERVAL:
+        if part and part[-1] in (INTERVAL, MARK):
             continue
         column = COLUMNS.get(metric) or Column("", metric.replace("_", " "), _text, numeric=False)
         cells = [column.cell(value) for value in frame[name]]
-        interval = f"{name}:{INTERVAL}"
+        interval, mark = f"{name}:{INTERVAL}", f"{name}:{MARK}"
         if interval in frame.columns:
             halves = [column.cell(value) for value in frame[interval]]
             pairs = zip(cells, halves, strict=True)
             cells = [mean if half == MISSING else f"{mean} ± {half}" for mean, half in pairs]
+        if mark in frame.columns:
+            marks = ["" if _text(value) == MISSING else str(value) for value in frame[mark]]
+            cells = [_marked(*pair) for pair in zip(cells, marks, strict=True)]
         if column.collapse:
             cells = _once(cells)
         printed.groups.append(column.group)
-        printed.labels.append(domain_label(part[0]) if part else column.label)
+        printed.labels.append(column.part(part[0]) if part else column.label)
         printed.numeric.append(column.numeric)
         for row, cell in zip(printed.rows, cells, strict=True):
             row.append(cell)
     return printed
+
+
+def _marked(cell: str, mark: str) -> str:
+    return mark if cell == MISSING else f"{cell}{mark}"
 
 
 def _once(cells: list[str]) -> list[str]:
@@ -168,9 +211,10 @@ _LATEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "–": "--",
+    "×": r"$\times$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-}
+} | {up: f"$^{{{down}}}$" for up, down in zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True)}
 
 
 def escape_latex(text: str) -> str:

@@ -20,10 +20,14 @@ WIDTH = 6.3
 FORMATS = ("pdf", "svg", "png")
 RESOLUTION = 200
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers; black is for the base model,
-# and yellow is left out because thin lines in it disappear on white.
-GREY, BLUE, VERMILION = "#4d4d4d", "#0072b2", "#d55e00"
+# Okabe and Ito's colours, which stay apart for colour-blind readers. Black and grey are for what
+# methods are measured against; yellow is left out because thin lines in it disappear on white.
+BLACK, GREY, BLUE, VERMILION = "#111111", "#777777", "#0072b2", "#d55e00"
 GREEN, PURPLE, ORANGE, SKY = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
+# Darker companions: a family of methods shares a hue and differs in lightness.
+BROWN, NAVY, FOREST, PLUM, LIME, ROSE = (
+    "#7f2d04", "#08306b", "#00513b", "#7a3b6c", "#86b817", "#f2907a",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,22 +41,29 @@ class Look:
 
 LOOKS = {
     "base": Look(GREY, "X", ":"),
-    "sft": Look(BLUE, "o"),
-    "lora": Look(VERMILION, "s", "--"),
-    "dora": Look(VERMILION, "P", "-."),
-    "houlsby": Look(GREEN, "^", (0, (5, 1, 1, 1))),
-    "prefix": Look(PURPLE, "v", (0, (3, 1))),
-    "ewc": Look(ORANGE, "D", (0, (4, 1, 1, 1))),
-    "gem": Look(SKY, "p", "--"),
-    "agem": Look(SKY, "h", "-."),
-    "den": Look(PURPLE, "*", "-."),
-    "replay": Look(GREEN, "d", (0, (1, 1))),
+    "sft": Look(BLACK, "o"),
     "joint": Look(GREY, "8", (0, (6, 2))),
+    # Few parameters: reds and oranges.
+    "lora": Look(VERMILION, "s", "--"),
+    "dora": Look(BROWN, "P", "-."),
+    "houlsby": Look(ORANGE, "^", (0, (5, 1, 1, 1))),
+    "prefix": Look(ROSE, "v", (0, (3, 1))),
+    # Regularisation: blues, and purple for growth.
+    "l2": Look(SKY, "<", (0, (1, 1))),
+    "ewc": Look(BLUE, "D", "-"),
+    "online_ewc": Look(NAVY, "d", (0, (4, 1, 1, 1))),
+    "lora_ewc": Look("#8da0cb", "H", (0, (3, 1))),
+    "den": Look(PLUM, "X", "-."),
+    # Memory of old text: greens.
+    "replay": Look(GREEN, ">", "-"),
+    "gem": Look(FOREST, "p", "--"),
+    "agem": Look(LIME, "h", "-."),
+    "lora_replay": Look("#66c2a4", "s", (0, (2, 1))),
 }
 _SPARE = [
     Look(colour, marker, dashes)
-    for marker, dashes in (("<", (0, (2, 1))), (">", (0, (7, 1))), ("H", (0, (2, 2, 6, 2))))
-    for colour in (ORANGE, BLUE, GREEN, VERMILION, PURPLE, SKY)
+    for marker, dashes in (("o", (0, (2, 1))), ("X", (0, (7, 1))), ("8", (0, (2, 2, 6, 2))))
+    for colour in (PURPLE, ORANGE, BLUE, GREEN, VERMILION, SKY)
 ]
 
 
@@ -125,6 +136,14 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
             )
         written.append(path)
     return written
+
+
+def message(words: str) -> Figure:
+    """Return a figure that says why there is nothing to draw: a study need not have every part."""
+    figure, axis = pyplot.subplots(figsize=(WIDTH, 0.8), layout="constrained")
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, words, ha="center", va="center", color="#555555")
+    return figure
 
 
 def grid(panels: int, *, height: float = 2.2, columns: int = 3, share_y: bool = False):

@@ -107,38 +107,40 @@ def results_table(metrics: pd.DataFrame, efficiency: pd.DataFrame) -> pd.DataFra
     rows = []
     for method in in_order(metrics["method"]):
         row: dict[str, object] = {"method": method}
-        for domain in domains(metrics):
-            _put(row, f"{BITS}:{domain}", by_seed(metrics, method, BITS, domain))
-        _put(row, f"retention:{home}", by_seed(metrics, method, f"{home}_retention", home))
-        part = trained[0] if len(trained) == 1 else "mean of tasks"
-        _put(row, f"{ACCURACY}:{part}", task_mean(metrics, method, ACCURACY))
         # What the base model cost is no cost of adaptation; the table of costs has it.
         cost = efficiency[(efficiency["method"] == method) & (method != BASE)]
-        row["trainable_parameters"] = cost["trainable_parameters"].mean()
         row["trainable_percent"] = cost["trainable_percent"].mean()
-        _put(row, "tokens_per_second", cost["tokens_per_second"])
-        _put(row, "peak_memory_mib", cost["peak_memory_mib"])
+        for domain in domains(metrics):
+            put(row, f"{BITS}:{domain}", by_seed(metrics, method, BITS, domain))
+        put(row, f"retention:{home}", by_seed(metrics, method, f"{home}_retention", home))
+        part = trained[0] if len(trained) == 1 else "mean of tasks"
+        put(row, f"{ACCURACY}:{part}", task_mean(metrics, method, ACCURACY))
         row["seeds"] = metrics.loc[metrics["method"] == method, "seed"].nunique()
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _put(row: dict[str, object], name: str, values: pd.Series) -> None:
+def put(row: dict[str, object], name: str, values: pd.Series) -> None:
+    """Add the mean of one value a seed to a row of a table, and the half-width beside it."""
     found = estimate(values)
     row[name], row[f"{name}:{INTERVAL}"] = found.mean, found.half_width
 
 
 def efficiency_table(efficiency: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of costs: one row a method, means over seeds beside their intervals."""
+    """Return the table of costs: one row a method, means over seeds beside their intervals.
+
+    The device has a column only where runs were made on several.
+    """
     rows = []
     for method in in_order(efficiency["method"]):
         runs = efficiency[efficiency["method"] == method]
         row: dict[str, object] = {"method": method}
-        for name in ("parameters", "trainable_parameters", "trainable_percent", "steps", "tokens"):
+        for name in ("parameters", "trainable_parameters", "steps", "tokens"):
             row[name] = runs[name].mean()
-        for name in ("tokens_per_second", "training_seconds", "peak_memory_mib"):
-            _put(row, name, runs[name])
-        row["device"] = ", ".join(sorted(set(runs["device"])))
+        for name in ("tokens_per_second", "training_seconds", "seconds", "peak_memory_mib"):
+            put(row, name, runs[name])
+        if efficiency["device"].nunique() > 1:
+            row["device"] = ", ".join(sorted(set(runs["device"])))
         row["seeds"] = runs["seed"].nunique()
         rows.append(row)
     return pd.DataFrame(rows)

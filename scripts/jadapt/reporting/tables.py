@@ -1,4 +1,4 @@
-"""The four tables that everything printed is made from, read with checks, and tables written."""
+"""The five tables that everything printed is made from, read with checks, and tables written."""
 
 from __future__ import annotations
 
@@ -49,6 +49,20 @@ CURVES = {
     "metric": TEXT,
     "value": NUMBER,
 }
+GRID = {
+    "study": TEXT,
+    "method": TEXT,
+    "ablation": TEXT,
+    "variant": TEXT,
+    "learning_rate": NUMBER,
+    "seed": NUMBER,
+    "evaluated_on": TEXT,
+    "metric": TEXT,
+    "value": NUMBER,
+    "unit": TEXT,
+    "n": NUMBER,
+    "selected": FLAG,
+}
 CORPORA = {
     "study": TEXT,
     "domain": TEXT,
@@ -87,12 +101,20 @@ def read_curves(path: str | Path) -> pd.DataFrame:
     return _read(path, CURVES)
 
 
+def read_grid(path: str | Path) -> pd.DataFrame:
+    """Read ``grid.csv``: one row a method, variant, learning rate, seed, domain and metric.
+
+    A study that searches nothing has a table without rows.
+    """
+    return _read(path, GRID, may_be_empty=True)
+
+
 def read_corpora(path: str | Path) -> pd.DataFrame:
     """Read ``corpora.csv``: one row a domain and source; script columns count characters."""
     return _read(path, CORPORA)
 
 
-def _read(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
+def _read(path: str | Path, columns: dict[str, str], *, may_be_empty: bool = False) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
@@ -102,7 +124,7 @@ def _read(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise UserError(f"{path}: column '{missing[0]}' is missing; delete the table and remake it")
-    if frame.empty:
+    if frame.empty and not may_be_empty:
         raise UserError(f"{path}: the table has no rows; delete it and remake it")
     for name, kind in columns.items():
         if kind == NUMBER:

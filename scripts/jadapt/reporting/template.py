@@ -16,7 +16,7 @@ import matplotlib_fontja
 import typst
 
 from jadapt.errors import UserError
-from jadapt.reporting.present import count, escape_typst, fixed, significant
+from jadapt.reporting.present import count, escape_typst, fixed, plain, significant
 from jadapt.reporting.statistics import Estimate
 
 
@@ -49,19 +49,16 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{fixed(100 * share, digits)}\u00a0%"
 
 
-def plain(value: float, digits: int = 2) -> str:
-    """Return a setting such as a learning rate: ``0.001``, ``3 × 10⁻⁵``, never ``3e-05``."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return f"{value:.{digits + 4}g}"
-    exponent = math.floor(math.log10(abs(value)))
-    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{value / 10**exponent:.{digits}g} × 10{power}"
+def p_value(p: float) -> Typst:
+    """Return a p value as it stands in a sentence; a small one only as smaller than a bound."""
+    sign = "<" if p < 0.0005 else "="
+    return Typst(f"#box($p {sign} {max(p, 0.001):.3f}$)")
 
 
 def lower_first(label: str) -> str:
     """Return a label for the middle of a sentence; abbreviations and names keep their capitals."""
     first = label.split()[0]
-    named = first[1:] != first[1:].lower() or first in {"Houlsby"}
+    named = first[1:] != first[1:].lower() or not first[1:].isalpha() or first in {"Houlsby"}
     return label if named else label[:1].lower() + label[1:]
 
 
@@ -94,6 +91,8 @@ def environment(folder: Path) -> jinja2.Environment:
         "estimate": estimated,
         "fixed": fixed,
         "lower_first": lower_first,
+        "markup": Typst,
+        "p_value": p_value,
         "percent": percent,
         "plain": plain,
         "significant": significant,

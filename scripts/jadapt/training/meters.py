@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -73,12 +74,10 @@ class StepLog(Callback):
         seconds = time.perf_counter() - self._started
         self.training_seconds += seconds
         self.interval_seconds += seconds
-        # Lightning hands over the loss that it differentiates: divided by the number of
-        # micro-batches of a step, so that their sum is the step's mean.
-        self._micro_losses.append(float(outputs["loss"]))
+        self._micro_losses.append(pl_module.data_loss)
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        self.losses.append(sum(self._micro_losses))
+        self.losses.append(sum(self._micro_losses) / len(self._micro_losses))
         self._micro_losses = []
         if trainer.global_step % self.interval == 0 or trainer.global_step == trainer.max_steps:
             self._write(trainer, pl_module)
@@ -92,6 +91,7 @@ class StepLog(Callback):
             "training_loss": sum(self.losses) / len(self.losses),
             "learning_rate": module.applied_learning_rate,
             "gradient_norm": module.gradient_norm,
+            **module.measures(),
             "tokens_per_second": tokens / self.interval_seconds,
             "peak_memory_mib": peak_memory_mib(),
         }
@@ -151,10 +151,25 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def reset_peak_memory() -> None:
+    """Let `peak_memory_mib` count from now on, where the system can (Linux, CUDA)."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        # Linux, proc(5): writing 5 sets the peak resident size to the present one.
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        print("the peak memory is that of the whole process so far", file=sys.stderr)
+
+
 def peak_memory_mib() -> float:
     """Return the peak memory of this process in MiB: on the GPU if there is one, else resident."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / MEBIBYTE
+    status = Path("/proc/self/status")
+    if status.exists():
+        # In KiB; unlike getrusage's, this peak can be reset.
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1)) / 1024
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEBIBYTE

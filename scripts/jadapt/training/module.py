@@ -2,54 +2,113 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from nemo.collections import llm
 from torch.optim import Optimizer
 
-from jadapt.methods.base import Method, load_trainable, trainable_state
+from jadapt.errors import UserError
+from jadapt.methods.base import Method
+from jadapt.methods.strategy import Batch, Context, Strategy
+
+
+class Diverged(UserError):
+    """The loss or the gradient is not a number any more."""
 
 
 class AdaptationModule(llm.HFAutoModelForCausalLM):
-    """A causal language model under training by one method.
+    """A causal language model under training by one method and the strategies composed with it.
 
-    The model object lives as long as the process: each task of a sequence gets a new trainer and a
-    new optimiser, and goes on with the weights of the task before.
+    The object lives as long as the process (NeMo takes two seconds to make one). Each run loads the
+    model anew (`begin_run`); each task of a run gets a new trainer and a new optimiser, and goes on
+    with the weights of the task before.
+
+    Within an optimiser step the order is: accumulate the gradients of the micro-batches, unscale,
+    all-reduce, project (`on_before_optimizer_step`), clip (`configure_gradient_clipping`), step.
     """
 
-    def __init__(self, model_directory: Path, method: Method, dtype: torch.dtype = torch.float32):
+    def __init__(self, model_directory: Path, dtype: torch.dtype = torch.float32):
         super().__init__(
-            model_name=str(model_directory),
-            model_transform=method.transform(),
-            default_dtype=dtype,
-            use_linear_ce_loss=False,
+            model_name=str(model_directory), default_dtype=dtype, use_linear_ce_loss=False
         )
-        self.method = method
-        # Where an earlier attempt left the model of the last task that it finished.
-        self.start_from: Path | None = None
+        self.method: Method = Method({})
+        self.strategies: Sequence[Strategy] = ()
+        self.context: Context | None = None
+        # Called when the model of a task is in place, before its optimiser is made.
+        self.prepare: Callable[[], None] = lambda: None
         # Set for each task: what dropout draws must not depend on the tasks and attempts before.
         self.task_seed = 0
-        self.gradient_norm = float("nan")
-        self.applied_learning_rate = float("nan")
+        self.start_from: Path | None = None
+        # Set as each step passes; losses and norms in the log are of the data, without penalties.
+        self.data_loss = math.nan
+        self.gradient_norm = math.nan
+        self.applied_learning_rate = math.nan
+
+    def begin_run(self, method: Method, strategies: Sequence[Strategy]) -> None:
+        """Forget the model of the run before; the next task loads it anew, for ``method``."""
+        self.model = None
+        self.context = None
+        self.start_from = None
+        # NeMo's sums for its log, of a run that may have ended in the middle of a step.
+        self.loss_buffer, self.n_tok, self.timestamp = [], 0, None
+        self.method, self.strategies = method, strategies
+        self.model_transform = method.transform()
 
     def configure_model(self) -> None:
-        """Load the weights and add the method's parameters, once a process.
+        """Load the weights and add the method's parameters, once a run; prepare the task.
 
         Called by the trainer: NeMo's transforms freeze everything unless a trainer is fitting.
         """
-        if self.model is not None:
-            return
-        super().configure_model()
-        # With a key-value cache transformers drops the mask that keeps packed documents apart.
-        self.model.config.use_cache = False
-        if self.start_from:
-            self.method.restore(self.model, self.start_from)
+        if self.model is None:
+            # What the transform draws is part of the run: the same in a process of many runs.
+            torch.manual_seed(self.task_seed)
+            super().configure_model()
+            # With a key-value cache transformers drops the mask that keeps packed documents apart.
+            self.model.config.use_cache = False
+            if self.start_from:
+                self.method.restore(self.model, self.start_from)
+        # The trainer moves it there too, but only after what is prepared has been computed.
+        self.model.to(self.trainer.strategy.root_device)
+        self.prepare()
 
     def on_train_start(self) -> None:
         """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
         if self.trainer.global_step == 0:
             torch.manual_seed(self.task_seed)
+
+    def training_step(
+        self, batch: Batch, batch_idx: int | None = None, context_parallel: bool = False
+    ) -> torch.Tensor:
+        """Return the loss of a micro-batch with the penalties of the strategies.
+
+        Every row of training is full, so that the mean over a step's micro-batches is the mean over
+        its tokens, however the step is divided.
+        """
+        loss = super().training_step(batch, batch_idx, context_parallel)
+        self.data_loss = float(loss.detach())
+        if not math.isfinite(self.data_loss):
+            raise self._diverged(f"the loss is {self.data_loss}")
+        for strategy in self.strategies:
+            penalty = strategy.penalty(self.context)
+            if penalty is not None:
+                loss = loss + penalty
+        return loss
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Return the mean loss of a batch in nats a token, in the precision of the run."""
+        inputs = {name: batch[name] for name in ("input_ids", "position_ids")}
+        with self.trainer.precision_plugin.train_step_context():
+            logits = self.model(**inputs).logits
+            return self.loss_fn(logits.flatten(0, 1), batch["labels"].flatten())
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Let the strategies change the gradient; it is unscaled and all-reduced by now."""
+        super().on_before_optimizer_step(optimizer)
+        for strategy in self.strategies:
+            strategy.project(self.context, self.trainer.global_step + 1)
 
     def configure_gradient_clipping(
         self,
@@ -61,15 +120,33 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         log (the schedule moves on before the step is logged)."""
         self.applied_learning_rate = float(optimizer.param_groups[0]["lr"])
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        limit = gradient_clip_val or float("inf")
+        limit = gradient_clip_val or math.inf
         self.gradient_norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit))
+        # With a loss scaler such a step is skipped and the scale lowered, which is its business.
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is None and not math.isfinite(self.gradient_norm):
+            raise self._diverged(f"the gradient's norm is {self.gradient_norm}")
+
+    def measures(self) -> dict[str, float]:
+        """Return what the strategies say of the step just taken, each number under its name."""
+        return {
+            f"{type(strategy).__name__.lower()}_{name}": value if math.isfinite(value) else None
+            for strategy in self.strategies
+            for name, value in strategy.measures().items()
+        }
+
+    def _diverged(self, what: str) -> Diverged:
+        return Diverged(
+            f"training diverged: {what} at step {self.trainer.global_step + 1}; lower the "
+            "learning rate. The last checkpoint is from before"
+        )
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Keep the trainable parameters only, with the state of the random generators.
+        """Keep what the method trains only, with the state of the random generators.
 
         Frozen weights stand in the base model's folder already.
         """
-        checkpoint["state_dict"] = trainable_state(self.model)
+        checkpoint["state_dict"] = self.method.state(self.model)
         checkpoint["random_state"] = torch.get_rng_state()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
@@ -77,5 +154,5 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         torch.set_rng_state(checkpoint["random_state"])
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False) -> None:
-        """Load the trainable parameters of a checkpoint."""
-        load_trainable(self.model, state_dict, "checkpoint")
+        """Load what `on_save_checkpoint` kept."""
+        self.method.load_state(self.model, state_dict)

@@ -5,27 +5,29 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch
 import torch
 from nemo import lightning as nl
-from torch.utils.data import DataLoader
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
 
-from jadapt.data.evaluation_rows import evaluation_rows
-from jadapt.data.loading import PackedRows, RowsFrom
-from jadapt.data.mixing import MixedStream, Stream
-from jadapt.data.packing import PackedStream
-from jadapt.data.tokens import TokenFile
-from jadapt.files import read_json, write_json
+from jadapt.errors import UserError
+from jadapt.files import atomic, read_json, write_json
 from jadapt.methods import registry
+from jadapt.methods.strategy import Batch, Context
 from jadapt.models.scoring import mean_loss
 from jadapt.text.tokenizers import Tokenizer
 from jadapt.training import checkpoints, meters
+from jadapt.training.method_steps import MethodSteps
 from jadapt.training.module import AdaptationModule
 from jadapt.training.optimisation import optimiser_module
+from jadapt.training.rows import TrainingRows
 
 FINISHED = "finished.json"
+NOTES = "strategy{index}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -42,24 +44,40 @@ class Run:
     """Trains one method and seed through its tasks.
 
     Work in progress lives under ``places.checkpoints``: a folder a task with periodic checkpoints,
-    the log, and, once the task is done, its model. A run that is started again finds the first
-    unfinished task and its newest checkpoint, and ends with the same weights and the same log.
+    the log, and, once the task is done, its model and what the strategies noted. A run that is
+    started again finds the first unfinished task and its newest checkpoint, and ends with the same
+    weights and the same log.
+
+    Raises:
+        UserError: the method or a strategy does not fit the model or the data.
     """
 
-    def __init__(self, settings: dict, places: Places, tokenizer: Tokenizer):
+    def __init__(
+        self, settings: dict, places: Places, tokenizer: Tokenizer, module: AdaptationModule
+    ):
         self.settings = settings
         self.places = places
-        self.tokenizer = tokenizer
+        self.module = module
         self.method = registry.create(settings["method"], settings)
-        self.module = AdaptationModule(places.model, self.method)
+        self.strategies = registry.create_strategies(
+            settings.get("continual", {}), settings["method"]
+        )
+        self.rows = TrainingRows(settings, places.tokens, tokenizer)
+        try:
+            self.method.check(AutoConfig.from_pretrained(places.model, local_files_only=True))
+            for strategy in self.strategies:
+                strategy.check(self.rows.available())
+        except UserError as error:
+            raise UserError(f"methods.{settings['run']}.{error}") from None
 
     def train(self) -> dict:
         """Train every task; return what ``run.json`` says of them: sizes, steps and seconds."""
         torch.set_num_threads(self.settings["threads"])
         torch.use_deterministic_algorithms(True)
         lightning.pytorch.seed_everything(self.settings["seed"], verbose=False)
-        reports = [self._task(index, task) for index, task in enumerate(self.settings["sequence"])]
-        self._publish()
+        meters.reset_peak_memory()
+        self.module.begin_run(self.method, self.strategies)
+        reports = [self._task(place, task) for place, task in enumerate(self.settings["sequence"])]
         return {
             "parameters": reports[-1]["parameters"],
             "trainable_parameters": reports[-1]["trainable_parameters"],
@@ -70,22 +88,39 @@ class Run:
             "final_training_loss": reports[-1]["final_training_loss"],
         }
 
-    def _task(self, index: int, task: str) -> dict:
+    def publish(self) -> None:
+        """Move the models and the log of all tasks to the output folder."""
+        output = self.places.output
+        output.mkdir(parents=True, exist_ok=True)
+        for task in self.settings["sequence"]:
+            target = output / "models" / task
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(self._folder(task) / "model", target)
+        with (
+            atomic(output / "train.jsonl") as temporary,
+            open(temporary, "w", encoding="utf-8") as stream,
+        ):
+            for task in self.settings["sequence"]:
+                stream.write((self._folder(task) / "train.jsonl").read_text(encoding="utf-8"))
+
+    def _task(self, place: int, task: str) -> dict:
         """Train one task, or take up its result when an earlier attempt finished it."""
         folder = self._folder(task)
         if (folder / FINISHED).exists():
             self.module.start_from = folder / "model"
+            self._load_notes(folder)
             return read_json(folder / FINISHED)
         folder.mkdir(parents=True, exist_ok=True)
-        report = self._fit(index, task, folder)
+        report = self._fit(place, task, folder)
         # The marker comes last, so that a task is either finished with its model or not at all.
         shutil.rmtree(folder / "model", ignore_errors=True)
         self.method.save(self.module.model, folder / "model")
+        self._save_notes(folder)
         write_json(folder / FINISHED, report)
         return report
 
-    def _fit(self, index: int, task: str, folder: Path) -> dict:
-        settings = self.settings
+    def _fit(self, place: int, task: str, folder: Path) -> dict:
+        settings, module = self.settings, self.module
         log = folder / "train.jsonl"
         step_log = meters.StepLog(
             log,
@@ -93,14 +128,51 @@ class Run:
             settings["log_interval"],
             task,
         )
-        validation = meters.Validation(
-            log, settings["validation_interval"], task, lambda: self._validate(task)
-        )
         resume = checkpoints.latest(folder)
+        done = checkpoints.step_of(resume) if resume else 0
+        print(f"{task}: step {done} of {settings['steps']}", file=sys.stderr, flush=True)
+        module.task_seed = self.rows.seed(place)
+        module.prepare = partial(self._prepare, place)
+        optimiser_module(settings).connect(module)
+        trainer = self._trainer(
+            [
+                # First: whatever is logged, validated or saved after a step includes it.
+                MethodSteps(self.method, partial(self._loss_on, task)),
+                step_log,
+                meters.Validation(
+                    log, settings["validation_interval"], task, partial(self._validate, task)
+                ),
+                checkpoints.PeriodicCheckpoint(folder, settings["checkpoint_interval"]),
+            ]
+        )
+        trainer.fit(
+            module,
+            train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
+            ckpt_path=str(resume) if resume else None,
+        )
+        trainable = self.method.trainable_count(module.model)
+        self.method.end_task(module.model, place + 1)
+        # What is noted serves the tasks that follow.
+        if place + 1 < len(settings["sequence"]):
+            for strategy in self.strategies:
+                strategy.end_task(module.context, task)
+        return {
+            "task": task,
+            "parameters": sum(p.numel() for p in module.model.parameters()),
+            "trainable_parameters": trainable,
+            "steps": settings["steps"],
+            "tokens": settings["steps"] * step_log.tokens_per_step,
+            "training_seconds": step_log.training_seconds,
+            "peak_memory_mib": meters.peak_memory_mib(),
+            "final_training_loss": step_log.last_loss,
+        }
+
+    def _trainer(self, callbacks: list) -> nl.Trainer:
+        settings = self.settings
         accumulation = settings["global_batch_size"] // (
             settings["micro_batch_size"] * settings["devices"]
         )
-        trainer = nl.Trainer(
+        return nl.Trainer(
             accelerator=settings["accelerator"],
             devices=settings["devices"],
             strategy="auto",
@@ -115,71 +187,36 @@ class Run:
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
             plugins=[checkpoints.AtomicCheckpointIO()],
-            callbacks=[
-                step_log,
-                validation,
-                checkpoints.PeriodicCheckpoint(folder, settings["checkpoint_interval"]),
-            ],
-        )
-        done = checkpoints.step_of(resume) if resume else 0
-        print(f"{task}: step {done} of {settings['steps']}", file=sys.stderr, flush=True)
-        self.module.task_seed = self._seed(index)
-        optimiser_module(settings).connect(self.module)
-        trainer.fit(
-            self.module,
-            train_dataloaders=self._loader(index, task, done),
-            ckpt_path=str(resume) if resume else None,
-        )
-        parameters = list(self.module.model.parameters())
-        return {
-            "task": task,
-            "parameters": sum(p.numel() for p in parameters),
-            "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
-            "steps": settings["steps"],
-            "tokens": settings["steps"] * step_log.tokens_per_step,
-            "training_seconds": step_log.training_seconds,
-            "peak_memory_mib": meters.peak_memory_mib(),
-            "final_training_loss": step_log.last_loss,
-        }
-
-    def _loader(self, index: int, task: str, done: int) -> DataLoader:
-        """Batches from optimiser step ``done`` on; the order depends on seed and task alone."""
-        settings = self.settings
-        stream = self._stream(index, task)
-        count = settings["steps"] * settings["global_batch_size"]
-        return DataLoader(
-            PackedRows(stream, count),
-            sampler=RowsFrom(done * settings["global_batch_size"], count),
-            batch_size=settings["micro_batch_size"],
-            # A generator of its own: the loader must not draw from the model's random numbers.
-            generator=torch.Generator().manual_seed(settings["seed"]),
+            callbacks=callbacks,
         )
 
-    def _stream(self, index: int, task: str) -> Stream:
-        """The task's rows, with a trace of another domain among them where one is configured."""
-        seed = self._seed(index)
-        stream = self._packed(task, seed)
-        if trace := self.settings.get("trace"):
-            return MixedStream(stream, self._packed(trace["domain"], seed), trace["share"])
-        return stream
+    def _prepare(self, place: int) -> None:
+        """Tell method and strategies of the task; before the first, of the language known so far.
 
-    def _seed(self, index: int) -> int:
-        """The same rows in the same order for every method, others for every seed and task."""
-        return self.settings["seed"] * 1000 + index
-
-    def _packed(self, domain: str, seed: int) -> PackedStream:
-        return PackedStream(
-            self._tokens(domain, "train"),
-            self.settings["sequence_length"],
-            seed=seed,
-            start_id=self.tokenizer.start_id,
-            end_id=self.tokenizer.end_id,
+        The model is that of the end of the task before, also when the task is then resumed.
+        """
+        module, known = self.module, self.settings["known_domain"]
+        domains = [known, *self.settings["sequence"]]
+        module.context = Context(
+            model=module.model,
+            method=self.method,
+            rows=self._batch,
+            loss=module.loss,
+            reduce=module.trainer.strategy.reduce,
+            batch_size=self.settings["micro_batch_size"],
+            seed=self.settings["seed"],
         )
+        if place == 0:
+            for strategy in self.strategies:
+                strategy.end_task(module.context, known)
+        self.method.begin_task(module.model, place + 1)
+        for strategy in self.strategies:
+            strategy.begin_task(module.context, domains[: place + 1], place + 1)
 
-    def _tokens(self, domain: str, split: str) -> TokenFile:
-        tokens = TokenFile(self.places.tokens[domain] / split)
-        tokens.check_tokenizer(self.tokenizer.sha256)
-        return tokens
+    def _batch(self, domain: str, first: int, count: int) -> Batch:
+        device = self.module.model.device
+        rows = self.rows.batch(domain, first, count)
+        return {name: values.to(device) for name, values in rows.items()}
 
     def _validate(self, task: str) -> dict[str, float]:
         losses = {"validation_loss": self._loss_on(task)}
@@ -190,26 +227,20 @@ class Run:
         return losses
 
     def _loss_on(self, domain: str) -> float:
-        rows = evaluation_rows(
-            self._tokens(domain, "validation"),
-            self.settings["sequence_length"],
-            maximum_tokens=self.settings["validation_tokens"],
-            start_id=self.tokenizer.start_id,
-            # Scored as in training, so that the two losses can be laid over each other.
-            end_id=self.tokenizer.end_id,
-        )
+        rows = self.rows.validation(domain)
         return mean_loss(self.module.model, rows, self.settings["micro_batch_size"])
 
-    def _publish(self) -> None:
-        """Move the models and the log of all tasks to the output folder."""
-        output = self.places.output
-        for task in self.settings["sequence"]:
-            target = output / "models" / task
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(self._folder(task) / "model", target)
-        with open(output / "train.jsonl", "w", encoding="utf-8") as stream:
-            for task in self.settings["sequence"]:
-                stream.write((self._folder(task) / "train.jsonl").read_text(encoding="utf-8"))
+    def _save_notes(self, folder: Path) -> None:
+        for index, strategy in enumerate(self.strategies):
+            if notes := strategy.state_dict():
+                with atomic(folder / NOTES.format(index=index)) as temporary:
+                    save_file({k: v.contiguous() for k, v in notes.items()}, temporary)
+
+    def _load_notes(self, folder: Path) -> None:
+        for index, strategy in enumerate(self.strategies):
+            path = folder / NOTES.format(index=index)
+            if path.exists():
+                strategy.load_state_dict(load_file(path))
 
     def _folder(self, task: str) -> Path:
         return self.places.checkpoints / task

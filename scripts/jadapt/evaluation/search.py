@@ -1,0 +1,187 @@
+"""Learning-rate grids and ablations: many short runs on the first task, in one process."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from jadapt.data.evaluation_rows import evaluation_rows
+from jadapt.data.tokens import TokenFile
+from jadapt.errors import UserError
+from jadapt.evaluation.likelihood import evaluate
+from jadapt.files import read_json, write_json
+from jadapt.models.loading import checkpoint
+from jadapt.text.tokenizers import Tokenizer
+from jadapt.training import provenance
+from jadapt.training.module import AdaptationModule, Diverged
+from jadapt.training.sequence import Places, Run
+
+COLUMNS = (
+    "study", "method", "ablation", "variant", "learning_rate", "seed", "evaluated_on", "metric",
+    "value", "unit", "n", "selected",
+)  # fmt: skip
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of the search."""
+
+    variant: str
+    folder: str
+    settings: dict
+    rate: float
+    seed: int
+
+
+class Search:
+    """Trains every variant of a run at every rate with every seed, and chooses a rate a variant.
+
+    Args:
+        settings: of `jadapt.runs.search_settings` or `jadapt.runs.ablation_settings`.
+        study: name for the table.
+        model: checkpoint of the base model.
+        tokens: a folder a domain, with ``train`` and ``validation``.
+        tokenizer: the one that the tokens were made with.
+        checkpoints: where finished points are kept until all are done.
+    """
+
+    def __init__(
+        self,
+        settings: dict,
+        study: str,
+        model: Path,
+        tokens: dict[str, Path],
+        tokenizer: Tokenizer,
+        checkpoints: Path,
+    ):
+        self.settings, self.study = settings, study
+        self.model, self.tokens, self.tokenizer = model, tokens, tokenizer
+        self.checkpoints = checkpoints
+        first = settings["variants"][0]["settings"]
+        self.task, self.known = first["sequence"][0], first["known_domain"]
+        self.token_bytes = tokenizer.token_bytes()
+        self.rows = {domain: self._rows(domain, first) for domain in (self.known, self.task)}
+
+    def run(self) -> tuple[list[tuple], dict[str, float]]:
+        """Train and evaluate every point.
+
+        Returns:
+            The rows of the table (`COLUMNS`; NaN where training diverged), the base model's first,
+            and the chosen rate of each variant: the one with the lowest mean bits per byte on the
+            task's validation split.
+
+        Raises:
+            UserError: training diverged at every rate of a variant.
+        """
+        results = [(point, self._result(point)) for point in self._points()]
+        choices = {
+            variant["name"]: self._choose(variant["name"], results)
+            for variant in self.settings["variants"]
+        }
+        rows = list(self._base_rows())
+        for point, result in results:
+            chosen = point.rate == choices[point.variant]
+            for domain, metric, value, unit, n in result:
+                rows.append(
+                    (
+                        self.study, self.settings["run"], self.settings["ablation"], point.variant,
+                        repr(point.rate), point.seed, domain, metric,
+                        repr(math.nan if value is None else value), unit, n, chosen,
+                    )
+                )  # fmt: skip
+        return rows, choices
+
+    def _points(self) -> Iterator[Point]:
+        for number, variant in enumerate(self.settings["variants"]):
+            for rate in self.settings["rates"]:
+                for seed in self.settings["seeds"]:
+                    settings = {**variant["settings"], "learning_rate": rate, "seed": seed}
+                    yield Point(
+                        variant["name"], f"{number}/{rate:g}/seed{seed}", settings, rate, seed
+                    )
+
+    def _result(self, point: Point) -> list[list]:
+        """Train one point, or take up its result from an earlier attempt."""
+        folder = self.checkpoints / point.folder
+        label = f"{point.variant} rate {point.rate:g} seed {point.seed}".strip()
+        with provenance.alone(folder):
+            expected = provenance.fingerprint(point.settings, self.model, self.tokens)
+            provenance.claim(folder, expected)
+            if (folder / RESULT).exists():
+                return read_json(folder / RESULT)
+            print(label, file=sys.stderr, flush=True)
+            places = Places(self.model, self.tokens, folder, folder)
+            run = Run(point.settings, places, self.tokenizer, self._module)
+            try:
+                report = run.train()
+            except Diverged as error:
+                print(f"{label}: {error}", file=sys.stderr, flush=True)
+                result = [
+                    [domain, "bits_per_byte", None, "bit/byte", 0]
+                    for domain in (self.known, self.task)
+                ]
+            else:
+                result = self._evaluate(self._module.model)
+                count = report["trainable_parameters"]
+                result.append(["", "trainable_parameters", count, "1", 1])
+            write_json(folder / RESULT, result)
+        return result
+
+    @cached_property
+    def _module(self) -> AdaptationModule:
+        return AdaptationModule(self.model)
+
+    def _evaluate(self, model: PreTrainedModel) -> list[list]:
+        """Measure a model as it stands, without telling it the task."""
+        model.eval()
+        result = []
+        for domain, rows in self.rows.items():
+            tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
+            metrics = {name: (value, unit, n) for name, value, unit, n in tally.metrics()}
+            result.append([domain, "bits_per_byte", *metrics["bits_per_byte"]])
+        return result
+
+    def _rows(self, domain: str, settings: dict) -> list[dict[str, np.ndarray]]:
+        tokens = TokenFile(self.tokens[domain] / "validation")
+        tokens.check_tokenizer(self.tokenizer.sha256)
+        return list(
+            evaluation_rows(
+                tokens,
+                settings["sequence_length"],
+                maximum_tokens=self.settings["maximum_tokens"],
+                start_id=self.tokenizer.start_id,
+            )
+        )
+
+    def _base_rows(self) -> Iterator[tuple]:
+        model = checkpoint(self.model)
+        model.config.use_cache = False
+        for domain, metric, value, unit, n in self._evaluate(model):
+            yield (
+                self.study, "base", "", "", repr(0.0), 0, domain, metric, repr(value), unit, n,
+                False,
+            )  # fmt: skip
+
+    def _choose(self, variant: str, results: list[tuple[Point, list[list]]]) -> float:
+        losses: dict[float, list[float]] = {}
+        for point, result in results:
+            if point.variant == variant:
+                found = next(value for domain, _, value, *_ in result if domain == self.task)
+                losses.setdefault(point.rate, []).append(math.inf if found is None else found)
+        rate = min(losses, key=lambda rate: mean(losses[rate]))
+        if math.isinf(mean(losses[rate])):
+            raise UserError(
+                f"{self.settings['run']}: training diverged at every rate "
+                f"({', '.join(f'{rate:g}' for rate in losses)}); add lower ones to "
+                f"methods.{self.settings['run']}.learning_rate"
+            )
+        return rate

@@ -1,0 +1,87 @@
+"""Every model that a run left behind, on every domain: the rows of the matrix R."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from jadapt.data.evaluation_rows import evaluation_rows
+from jadapt.data.tokens import TokenFile
+from jadapt.evaluation.likelihood import evaluate
+from jadapt.methods import loading
+from jadapt.text.tokenizers import Tokenizer
+
+Measured = tuple[str, str, str, float, str, int]
+
+
+def task_index(domain: str, known: str, trained: list[str]) -> int | None:
+    """Return which task a text of ``domain`` belongs to, for a model trained on ``trained``.
+
+    0 is the known language, 1 the first task; None is a domain that the model was not trained on.
+    """
+    if domain in trained:
+        return trained.index(domain) + 1
+    return 0 if domain == known else None
+
+
+class Stages:
+    """Evaluates models on the test splits, which are read and packed once.
+
+    Args:
+        settings: ``sequence_length``, ``maximum_tokens`` a domain, ``batch_size``, ``known``.
+        tokens: the test split's token folder of each domain; one without documents is left out.
+        tokenizer: the one that the tokens were made with.
+        base: the base model's folder, which adapters belong to.
+    """
+
+    def __init__(
+        self, settings: dict, tokens: dict[str, Path], tokenizer: Tokenizer, base: Path
+    ) -> None:
+        self.settings, self.base = settings, base
+        self.token_bytes = tokenizer.token_bytes()
+        self.rows: dict[str, list[dict[str, np.ndarray]]] = {}
+        for domain, folder in tokens.items():
+            token_file = TokenFile(folder)
+            if not len(token_file):
+                print(f"{domain}: not available, left out", file=sys.stderr)
+                continue
+            token_file.check_tokenizer(tokenizer.sha256)
+            self.rows[domain] = list(
+                evaluation_rows(
+                    token_file,
+                    settings["sequence_length"],
+                    maximum_tokens=settings["maximum_tokens"],
+                    start_id=tokenizer.start_id,
+                )
+            )
+
+    def evaluate(self, models: dict[str, Path]) -> Iterator[Measured]:
+        """Yield (trained_through, evaluated_on, metric, value, unit, n) for a run's models.
+
+        A method that keeps something a task is told the task of each text; its
+        ``bits_per_byte_without_task`` is what it reaches without being told.
+
+        Args:
+            models: a folder a task, in the order of training.
+        """
+        trained: list[str] = []
+        for task, directory in models.items():
+            model, method = loading.load(directory, self.base)
+            if task != self.settings["known"]:
+                trained.append(task)
+            for domain, rows in self.rows.items():
+                told = method is not None and method.keeps_tasks
+                if told:
+                    method.for_task(model, task_index(domain, self.settings["known"], trained))
+                tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
+                for metric in tally.metrics():
+                    yield task, domain, *metric
+                if told:
+                    method.for_task(model, None)
+                    tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
+                    name, *rest = tally.metrics()[0]
+                    yield task, domain, f"{name}_without_task", *rest
+            print(f"{directory}: evaluated", file=sys.stderr, flush=True)

@@ -1,0 +1,106 @@
+"""What a continual-learning strategy may do: mix rows, add to the loss, change the gradient.
+
+The order within an optimiser step is fixed: accumulate the gradients of the micro-batches (each
+loss with its penalty), unscale them (fp16), all-reduce them over the devices, project, clip, step.
+A strategy projects what the optimiser would otherwise see, and the limit on the norm holds for what
+it does see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from jadapt.data.mixing import Stream
+from jadapt.methods.base import Method
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a strategy sees of the run, once the model is there.
+
+    Attributes:
+        model: the model under training; its trainable parameters have ``requires_grad``.
+        method: how the model is parameterised.
+        rows: ``rows(domain, first, count)`` returns training rows of a domain as a batch of
+            ``input_ids``, ``labels`` and ``position_ids``, int64 of shape (count, T), on the
+            model's device. They are the rows that the run saw, or would see, when it trained on
+            the domain, in that order; the same call gives the same rows.
+        loss: ``loss(batch)`` returns the mean loss in nats a token, differentiable, computed in
+            the precision of the run, without penalty.
+        reduce: averages a tensor over the devices; the identity on one.
+        batch_size: rows that fit into one forward and backward pass.
+        seed: of the run; whatever a strategy draws comes from a generator seeded with it.
+    """
+
+    model: PreTrainedModel
+    method: Method
+    rows: Callable[[str, int, int], Batch]
+    loss: Callable[[Batch], torch.Tensor]
+    reduce: Callable[[torch.Tensor], torch.Tensor]
+    batch_size: int
+    seed: int
+
+
+class Strategy:
+    """Sequential training, and the base of the other strategies: nothing against forgetting.
+
+    A subclass overrides what it changes. ``hyperparameters`` names its keys in the configuration,
+    ``composes_with`` the methods that it is defined for; ``config/schemas/methods.schema.json``
+    lists both.
+
+    Nothing that changes within a task may be kept in a strategy, so that a run that was killed can
+    go on: what is drawn for step n depends on the seed, the task and n alone.
+    """
+
+    hyperparameters: tuple[str, ...] = ()
+    composes_with: tuple[str, ...] = ()
+
+    def __init__(self, settings: dict):
+        self.settings = settings
+
+    def check(self, rows: Mapping[str, int]) -> None:
+        """Raise a `UserError` if the settings do not fit the data.
+
+        Args:
+            rows: training rows of each domain of the run: the known one, then the tasks.
+        """
+
+    def mix(self, current: Stream, earlier: Sequence[Stream], every: Sequence[Stream]) -> Stream:
+        """Return the rows to train a task on.
+
+        Args:
+            current: the task's own rows.
+            earlier: those of the known language and of the tasks before, in their order.
+            every: those of the known language and of all tasks of the sequence.
+        """
+        return current
+
+    def begin_task(self, context: Context, earlier: Sequence[str], index: int) -> None:
+        """Prepare for task ``index``; ``earlier`` names the domains learned so far, known first."""
+
+    def penalty(self, context: Context) -> torch.Tensor | None:
+        """Return what is added to the loss of a micro-batch (nats a token), or None."""
+        return None
+
+    def project(self, context: Context, step: int) -> None:
+        """Change the gradients of optimiser step ``step`` (``.grad``, in place)."""
+
+    def end_task(self, context: Context, task: str) -> None:
+        """Take note of a finished task; called for the known language before the first task."""
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return what was noted, as named tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `state_dict` returned."""
+
+    def measures(self) -> dict[str, float]:
+        """Return numbers for the log of the step just taken."""
+        return {}

@@ -1,0 +1,58 @@
+"""Legends that name the methods of a figure, outside of every axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from jadapt.reporting import style
+from jadapt.reporting.labels import FAMILIES, families, method_label
+
+
+def handles(methods: Iterable[str], *, lines: bool = False) -> list[Line2D]:
+    """Return one legend entry a method, in the house order; with dashes where lines are drawn."""
+    return [
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            linestyle=look.dashes if lines else "none",
+            marker=look.marker,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            markersize=6,
+            label=method_label(method),
+        )
+        for method, look in style.looks(methods).items()
+    ]
+
+
+def legend(figure: Figure, methods: list[str], *, lines: bool = False, above: bool = False) -> None:
+    """Name the methods beneath the panels (or above)."""
+    entries = handles(methods, lines=lines)
+    rows = -(-len(entries) // 4)
+    figure.legend(
+        handles=entries,
+        loc="outside upper center" if above else "outside lower center",
+        ncols=-(-len(entries) // rows),
+        handlelength=2.6 if lines else 1.0,
+    )
+
+
+def family_legend(figure: Figure, methods: list[str]) -> None:
+    """Name the methods to the right of the panels, under the names of their families."""
+    entries: list = []
+    for key, members in families(methods).items():
+        entries += [Patch(alpha=0, label=FAMILIES[key]), *handles(members)]
+    shown = figure.legend(
+        handles=entries, loc="outside right upper", handlelength=1.0, labelspacing=0.45
+    )
+    headings = set(FAMILIES.values())
+    for text in shown.get_texts():
+        if text.get_text() in headings:
+            text.set_fontweight("bold")
+            # Headings have no marker: they begin where the markers do.
+            text.set_x(-16)

@@ -1,0 +1,115 @@
+"""What a study's configuration says about its runs: each one's settings, grids and variants.
+
+Imported by the Snakefile on every call, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+
+def run_settings(config: dict, run: str, seed: int | None = None) -> dict:
+    """Resolve everything that one training process needs to know.
+
+    Args:
+        config: a study's configuration.
+        run: ``base``, or a key of ``methods``.
+        seed: the seed of the run; left out where the caller trains several.
+
+    Returns:
+        The keys of ``training`` and of the run's own entry, with ``run``, ``sequence`` and
+        ``known_domain``. ``learning_rate`` is a list where the study has a grid.
+    """
+    shared = {**config["training"], "known_domain": config["pretraining"]["domain"]}
+    if run == "base":
+        own = {key: value for key, value in config["pretraining"].items() if key != "domain"}
+        return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["known_domain"]]}
+    own = {**config["methods"][run], **({} if seed is None else {"seed": seed})}
+    return {**shared, **own, "run": run, "sequence": config["sequence"]}
+
+
+def varied(entry: dict, key: str, value: Any) -> dict:
+    """Return a copy of a run's entry with one key (``a.b`` means a section) set to ``value``.
+
+    Raises:
+        KeyError: the entry has no such section or key.
+    """
+    changed = copy.deepcopy(entry)
+    *sections, last = key.split(".")
+    place = changed
+    for section in sections:
+        place = place[section]
+    if not isinstance(place, dict) or last not in place:
+        raise KeyError(last)
+    place[last] = value
+    return changed
+
+
+def has_grid(config: dict, run: str) -> bool:
+    """Tell whether a run's learning rate is to be found among several."""
+    return run != "base" and isinstance(config["methods"][run]["learning_rate"], list)
+
+
+def rates(config: dict, run: str) -> list[float]:
+    """Return the learning rates of a run's entry: its grid, or the one that it has."""
+    rate = config["methods"][run]["learning_rate"]
+    return rate if isinstance(rate, list) else [rate]
+
+
+def search_settings(config: dict, run: str) -> dict:
+    """Resolve a learning-rate grid: one run on the first task, every rate, the grid's seeds."""
+    return _search(config, run, [("", config["methods"][run])], "", config["search"]["seeds"])
+
+
+def ablation_settings(config: dict, name: str) -> dict:
+    """Resolve an ablation: every value of a key, each with the run's own grid of rates."""
+    ablation = config["ablations"][name]
+    run = ablation["run"]
+    variants = [
+        (_as_text(value), varied(config["methods"][run], ablation["key"], value))
+        for value in ablation["values"]
+    ]
+    return _search(config, run, variants, name, ablation["seeds"])
+
+
+def _search(
+    config: dict, run: str, variants: list[tuple[str, dict]], ablation: str, seeds: list[int]
+) -> dict:
+    settings = run_settings(config, run)
+    evaluation = config["evaluation"]
+    return {
+        "run": run,
+        "ablation": ablation,
+        "rates": rates(config, run),
+        "seeds": seeds,
+        # A grid and an ablation stop after the first task: what is compared is how one is learned.
+        "variants": [
+            {"name": name, "settings": {**settings, **entry, "sequence": config["sequence"][:1]}}
+            for name, entry in variants
+        ],
+        "maximum_tokens": evaluation["maximum_tokens"],
+        "batch_size": evaluation["batch_size"],
+    }
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def seed_batches(config: dict) -> list[list[int]]:
+    """Return the seeds of a study in the groups that one process trains one after another."""
+    seeds, size = config["seeds"], config["seeds_per_job"]
+    return [seeds[start : start + size] for start in range(0, len(seeds), size)]
+
+
+def base_domains(config: dict) -> list[str]:
+    """Return the domains that the base model is trained on: the known one, then the trace."""
+    pretraining = config["pretraining"]
+    trace = pretraining.get("trace")
+    return [pretraining["domain"], *([trace["domain"]] if trace else [])]
+
+
+def base_seed(config: dict) -> int:
+    """Return the seed of the one base model that all runs of a study share."""
+    return config["pretraining"]["seed"]

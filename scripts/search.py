@@ -1,0 +1,53 @@
+"""Train one run on the first task at every rate of its grid, and choose; or vary one setting."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from pathlib import Path
+
+from jadapt.errors import run
+from jadapt.files import atomic, load_settings, named_path, write_json
+
+
+def main() -> None:
+    """Parse the command line, search, write the table and the choice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True)
+    parser.add_argument("--settings", required=True, help="rates, seeds and variants to train")
+    parser.add_argument("--model", type=Path, required=True, help="checkpoint to start from")
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="kept between attempts")
+    parser.add_argument("--table", type=Path, required=True, help="CSV of every point of the grid")
+    parser.add_argument("--choice", type=Path, help="JSON with the chosen learning rate")
+    arguments = parser.parse_args()
+    settings = load_settings(arguments.settings)
+
+    from jadapt.evaluation.search import COLUMNS, Search
+    from jadapt.text import tokenizers
+
+    search = Search(
+        settings,
+        study=arguments.study,
+        model=arguments.model,
+        tokens=dict(arguments.tokens),
+        tokenizer=tokenizers.load(arguments.tokenizer),
+        checkpoints=arguments.checkpoints,
+    )
+    rows, choices = search.run()
+    with (
+        atomic(arguments.table) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    if arguments.choice:
+        write_json(arguments.choice, {"learning_rate": choices[settings["variants"][0]["name"]]})
+    shutil.rmtree(arguments.checkpoints)
+
+
+if __name__ == "__main__":
+    run(main)
