@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 MINUTE = 60
-LIMIT_WALL_SECONDS = 12 * MINUTE
+# The limit of the default study; the goal is 12 minutes.
+LIMIT_WALL_SECONDS = 20 * MINUTE
 LIMIT_MEMORY_MIB = 4096
 LIMIT_DRY_RUN_SECONDS = 3
 
@@ -50,10 +51,10 @@ def print_stages(found: list[dict]) -> None:
         print(f"{stage:<16}{len(part):>6}{sum(seconds):>10.1f}{max(seconds):>10.1f}{memory:>10.0f}")
 
 
-def outside_steps(results: Path) -> tuple[float, float]:
-    """Return the training processes' seconds in all, and those outside of training steps."""
+def outside_steps(results: Path, found: list[dict]) -> tuple[float, float]:
+    """Return the seconds of the processes that train runs, and those outside of their steps."""
     runs = [json.loads(p.read_text(encoding="utf-8")) for p in results.rglob("runs/*/*/run.json")]
-    total = sum(run["seconds"] for run in runs)
+    total = sum(job["seconds"] for job in found if job["stage"] in ("pretrain", "adapt"))
     return total, total - sum(run["training_seconds"] for run in runs)
 
 
@@ -77,10 +78,10 @@ def main() -> int:
     found = jobs(arguments.results / "benchmarks")
     print_stages(found)
     computed = [job for job in found if job["stage"] != "download"]
-    total, outside = outside_steps(arguments.results)
+    total, outside = outside_steps(arguments.results, found)
     print(
-        f"\ntraining processes: {total:.0f} s, outside of steps {outside:.0f} s "
-        f"({100 * outside / total:.0f} %: imports, validation, checkpoints)"
+        f"\nprocesses of the runs: {total:.0f} s, outside of steps {outside:.0f} s "
+        f"({100 * outside / total:.0f} %: imports, Fisher information, validation, checkpoints)"
     )
     # Jobs run side by side, so their seconds do not add up to the time one waits.
     measured = [

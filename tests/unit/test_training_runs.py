@@ -108,14 +108,16 @@ def test_a_run_does_not_depend_on_the_runs_before_it_in_the_process(study, modul
     assert weights(tmp_path / "first/output/models") == weights(tmp_path / "after/output/models")
 
 
-def test_a_step_of_two_micro_batches_is_a_step_of_one(study, module, tmp_path):
-    """1 x 4 rows against 2 x 2: every row is full, so means of means are means over tokens."""
-    for name, micro in (("one", 4), ("two", 2)):
-        run = tiny_study.run(study, tmp_path / name, module, micro_batch_size=micro)
+def test_four_micro_batches_of_two_rows_are_one_of_eight(study, module, tmp_path):
+    """Every row is full, so the mean over micro-batches is the mean over the step's tokens."""
+    for name, micro in (("one", 8), ("four", 2)):
+        run = tiny_study.run(
+            study, tmp_path / name, module, global_batch_size=8, micro_batch_size=micro
+        )
         run.train()
         run.publish()
-    one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
-    for a, b in zip(one, two, strict=True):
+    one, four = lines(tmp_path / "one"), lines(tmp_path / "four")
+    for a, b in zip(one, four, strict=True):
         for key in ("training_loss", "validation_loss", "gradient_norm"):
             if key in a:
                 assert b[key] == pytest.approx(a[key], rel=2e-4), (key, a["step"])

@@ -16,9 +16,14 @@ from jadapt.corpora.splits import leaks
 
 pytestmark = pytest.mark.chain
 
-FIGURES = ("convergence", "forgetting", "scripts")
-TABLES = ("corpora", "efficiency", "results")
+FIGURES = ("ablations", "convergence", "forgetting", "pareto", "retention", "scripts")
+TABLES = ("corpora", "efficiency", "learning_rates", "methods", "results", "transfer")
 DOMAINS = ("english", "everyday", "cloud", "devdocs")
+TASKS = ("everyday", "cloud")
+METHODS = (
+    "sft", "lora", "dora", "houlsby", "prefix", "den", "replay", "l2", "ewc", "online_ewc", "gem",
+    "agem", "lora_replay", "lora_ewc", "joint",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -56,33 +61,93 @@ def test_the_paper_its_figures_and_its_tables_are_there(study):
 def test_the_metrics_are_complete(study):
     rows = read_table(results(study) / "metrics.csv")
     found = {(r["method"], r["trained_through"], r["evaluated_on"], r["metric"]) for r in rows}
-    adapted = [(method, task) for method in ("sft", "lora") for task in ("everyday", "cloud")]
+    adapted = [(method, task) for method in METHODS for task in TASKS]
     for method, task in [("base", "english"), *adapted]:
         for domain in DOMAINS:
             for metric in ("bits_per_byte", "bits_per_character", "perplexity"):
                 assert (method, task, domain, metric) in found
         for script in ("hiragana", "katakana", "kanji", "other"):
             assert (method, task, "everyday", f"next_character_accuracy_{script}") in found
-    assert ("sft", "everyday", "english", "english_retention") in found
-    assert all(float(row["value"]) >= 0 and int(row["n"]) > 0 for row in rows)
+    for method in METHODS:
+        assert (method, "everyday", "english", "english_retention") in found
+        for metric in ("average_bits_per_byte", "backward_transfer", "forward_transfer"):
+            assert (method, "cloud", "sequence", metric) in found
+    assert ("den", "cloud", "english", "bits_per_byte_without_task") in found
+    losses = [row for row in rows if "transfer" not in row["metric"]]
+    assert all(float(row["value"]) >= 0 and int(row["n"]) > 0 for row in losses)
 
 
-def test_training_lowers_the_loss_and_lora_trains_few_parameters(study):
-    values = {
+def bits(study, metric="bits_per_byte"):
+    return {
         (r["method"], r["trained_through"], r["evaluated_on"]): float(r["value"])
         for r in read_table(results(study) / "metrics.csv")
-        if r["metric"] == "bits_per_byte"
+        if r["metric"] == metric
     }
-    for method in ("sft", "lora"):
-        before = values["base", "english", "everyday"]
-        assert values[method, "everyday", "everyday"] < before
+
+
+def test_every_method_lowers_the_loss_of_its_tasks(study):
+    values = bits(study)
+    for method in METHODS:
+        # An untrained prefix takes attention away from the text: it starts above the base model.
+        if method != "prefix":
+            assert values[method, "everyday", "everyday"] < values["base", "english", "everyday"]
         assert values[method, "cloud", "cloud"] < values[method, "everyday", "cloud"]
+
+
+def test_a_dynamically_expandable_network_forgets_nothing_if_told_the_task(study):
+    told, untold = bits(study), bits(study, "bits_per_byte_without_task")
+    base = told["base", "english", "english"]
+    for task in TASKS:
+        assert told["den", task, "english"] == base
+        assert untold["den", task, "english"] != base
+    assert told["den", "cloud", "everyday"] == told["den", "everyday", "everyday"]
+
+
+def test_transfer_follows_from_the_matrix(study):
+    values = bits(study)
+    backward, forward = bits(study, "backward_transfer"), bits(study, "forward_transfer")
+    for method in METHODS:
+        key = (method, "cloud", "sequence")
+        expected = values[method, "everyday", "everyday"] - values[method, "cloud", "everyday"]
+        assert backward[key] == pytest.approx(expected, abs=1e-12)
+        expected = values["base", "english", "cloud"] - values[method, "everyday", "cloud"]
+        assert forward[key] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_runs_say_what_they_trained(study):
     efficiency = {r["method"]: r for r in read_table(results(study) / "efficiency.csv")}
     assert float(efficiency["sft"]["trainable_percent"]) == 100
-    assert 0 < float(efficiency["lora"]["trainable_percent"]) < 10
+    for method in ("lora", "dora", "houlsby", "prefix"):
+        assert 0 < float(efficiency[method]["trainable_percent"]) < 10
+    extra = int(efficiency["dora"]["trainable_parameters"]) - int(
+        efficiency["lora"]["trainable_parameters"]
+    )
+    # One length for each output of the adapted layers: q, k, v, o, gate, up and down, three times.
+    assert extra == 3 * (128 + 64 + 64 + 128 + 384 + 384 + 128)
     run = json.loads((results(study) / "runs/lora/seed1/run.json").read_text())
     assert run["versions"]["nemo_toolkit"] == "2.5.3"
     assert run["settings"]["a_init"] == "kaiming"
+    log = (results(study) / "runs/gem/seed1/train.jsonl").read_text()
+    assert "gem_violated_constraints" in log
+
+
+def test_the_rate_of_a_grid_is_chosen_on_validation_and_used(study):
+    grid = read_table(results(study) / "grid.csv")
+    for method, rates in (("sft", {"0.001", "0.002"}), ("lora", {"0.005", "0.01"})):
+        rows = [
+            row for row in grid
+            if row["method"] == method and not row["ablation"]
+            and row["evaluated_on"] == "everyday" and row["metric"] == "bits_per_byte"
+        ]  # fmt: skip
+        assert {row["learning_rate"] for row in rows} == rates
+        best = min(rows, key=lambda row: float(row["value"]))
+        assert [row["learning_rate"] for row in rows if row["selected"].lower() == "true"] == [
+            best["learning_rate"]
+        ]
+        run = json.loads((results(study) / f"runs/{method}/seed1/run.json").read_text())
+        assert run["settings"]["learning_rate"] == float(best["learning_rate"])
+    ablations = {(row["ablation"], row["variant"]) for row in grid if row["ablation"]}
+    assert {("lora_rank", "2"), ("lora_rank", "8"), ("lora_a_init", "nemo")} <= ablations
 
 
 def test_the_logs_of_training_follow_the_schedule(study):
@@ -128,6 +193,22 @@ def test_touching_reruns_nothing_and_an_edited_notebook_reruns_itself_and_the_pa
     assert study.planned("all") == {}
 
 
+def test_a_changed_method_reruns_its_own_runs_and_no_others(study):
+    path = study.path / "scripts/jadapt/methods/ewc.py"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + "# A change.\n", encoding="utf-8")
+    try:
+        planned = study.run("all", options=["-n"]).stdout
+    finally:
+        path.write_text(before, encoding="utf-8")
+    trained = set(re.findall(r"results/tiny/runs/(\w+)/seed1/run\.json", planned))
+    outputs = re.findall(r"output: (results/tiny/runs/.*)", planned)
+    rerun = {re.search(r"runs/(\w+)/", line).group(1) for line in outputs}
+    assert rerun == {"l2", "ewc", "online_ewc", "lora_ewc"}
+    assert trained >= rerun
+    assert study.planned("all") == {}
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     """SIGKILL in the middle of training, then the same command again.
 
@@ -139,7 +220,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     curves = (folder / "curves.csv").read_bytes()
     shutil.rmtree(folder / "runs/lora")
     shutil.rmtree(folder / "runs/sft")
-    shutil.rmtree(folder / "evaluation")
+    for name in ("lora", "sft"):
+        shutil.rmtree(folder / "evaluation" / name)
     for name in ("metrics", "curves", "efficiency"):
         (folder / f"{name}.csv").unlink()
     process = subprocess.Popen(

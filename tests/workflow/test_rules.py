@@ -1,6 +1,7 @@
 """What can be checked of the workflow without running it."""
 
 import random
+import re
 import shutil
 import time
 from pathlib import Path
@@ -63,7 +64,8 @@ def test_every_notebook_has_a_target_of_its_name(clone):
         ("table_corpora", {"corpus"}, {"tokenizer", "pretrain", "adapt", "evaluate", "figure"}),
         ("table_efficiency", {"adapt"}, {"evaluate", "figure"}),
         ("fig_convergence", {"adapt"}, {"evaluate", "metrics", "table", "paper"}),
-        ("fig_scripts", {"adapt", "evaluate"}, {"corpora_table", "table", "paper"}),
+        ("fig_scripts", {"adapt", "evaluate"}, {"corpora_table", "table", "paper", "ablation"}),
+        ("fig_pareto", {"search", "ablation", "grid"}, {"adapt", "evaluate", "metrics"}),
     ],
 )
 def test_one_figure_or_table_runs_what_it_needs_and_nothing_else(edited, target, needed, unneeded):
@@ -78,9 +80,11 @@ def test_one_figure_or_table_runs_what_it_needs_and_nothing_else(edited, target,
         (("seeds:", "sedes:"), "unknown key 'sedes'; did you mean 'seeds'?"),
         (("method: lora", "method: lroa"), "methods.lora.method: unknown 'lroa'"),
         (("model: mini", "model: minni"), "model: unknown 'minni'; did you mean 'mini'?"),
-        (("sequence: [everyday]", "sequence: [everday]"), "sequence: unknown 'everday'"),
+        (("sequence: [everyday", "sequence: [everday"), "sequence: unknown 'everday'"),
         (("sequence_length: 128", "sequence_length: 4096"), "sequence_length: 4096 is above"),
         (("seeds: [", "seeds: [["), "not valid YAML"),
+        (("ratio: 0.25", "ratio: 1.25"), "methods.replay.continual.replay.ratio: 1.25 is greater"),
+        (("task_ids: true", "task_ids: false"), "methods.den: 'den' keeps units by task"),
     ],
 )
 def test_a_mistake_ends_the_command_with_one_line_before_anything_runs(edited, edit, message):
@@ -99,13 +103,43 @@ def test_a_study_replaces_the_default_one(edited):
     path = edited.path / "other.yaml"
     text = (edited.path / "config/config.yaml").read_text(encoding="utf-8")
     path.write_text(
-        text.replace("study: mini", "study: other").replace("  lora:\n", "  low_rank:\n"),
+        text.replace("study: mini", "study: other")
+        .replace("  lora:\n", "  low_rank:\n")
+        .replace("run: lora,", "run: low_rank,"),
         encoding="utf-8",
     )
     output = edited.shell("snakemake", "--configfile", "other.yaml", "-n", "all").stdout
     assert "results/other/runs/low_rank/seed1" in output
     assert "results/mini" not in output
     assert "results/other/runs/lora/" not in output
+
+
+def test_a_job_trains_as_many_seeds_as_the_study_says(edited):
+    def jobs(*options):
+        output = edited.shell("snakemake", "-n", "results/mini/metrics.csv", *options).stdout
+        lines = (line.split() for line in output.splitlines())
+        return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
+
+    together = jobs()
+    apart = jobs("--config", "seeds_per_job=1")
+    for rule in ("adapt", "evaluate"):
+        runs = together[rule]
+        assert runs > 10
+        assert [apart[f"{rule}_{seed}"] for seed in (1, 2, 3)] == [runs] * 3
+        assert rule not in apart
+
+
+def test_a_study_without_a_grid_has_no_figure_of_it(edited):
+    path = edited.path / "config/config.yaml"
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"learning_rate: (&rates )?\[([^,]*),[^]]*\]", r"learning_rate: \1\2", text)
+    text = re.sub(r"(?m)^ablations:\n(  .*\n)+", "ablations: {}\n", text)
+    path.write_text(text, encoding="utf-8")
+    listed = edited.shell("snakemake", "--list-target-rules").stdout.split()
+    assert "fig_retention" in listed
+    assert "fig_pareto" not in listed
+    output = edited.shell("snakemake", "-n", "all").stdout
+    assert "search" not in output.split()
 
 
 def add_domain(clone, name, source):

@@ -61,12 +61,12 @@ class DEN(Method):
         for name in self.settings["target_modules"]:
             if name not in LINEAR_LAYERS:
                 raise UserError(
-                    f"den.target_modules: unknown layer '{name}'{nearest(name, LINEAR_LAYERS)}"
+                    f"target_modules: unknown layer '{name}'{nearest(name, LINEAR_LAYERS)}"
                 )
         units, maximum = self.settings["units"], self.settings["maximum_units"]
         if units > maximum:
             raise UserError(
-                f"den.units: {units} is more than den.maximum_units ({maximum}); "
+                f"units: {units} is more than maximum_units {maximum}; "
                 "lower it, or raise the maximum"
             )
 
