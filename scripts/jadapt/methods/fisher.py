@@ -74,8 +74,7 @@ def true_fisher(
     with evaluating(model), differentiable(leaves.values()):
         for batch in batches:
             logits = _logits(model, batch)
-            for draw in range(draws):
-                labels = _sample(logits.detach(), source)
+            for draw, labels in enumerate(_sample(logits.detach(), draws, source)):
                 labels = labels.masked_fill(batch["labels"] == IGNORED, IGNORED)
                 total.add(_summed_loss(logits, labels), keep_graph=draw + 1 < draws)
             total.tokens += draws * scored(batch["labels"])
@@ -140,11 +139,21 @@ def _summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     )
 
 
-def _sample(logits: torch.Tensor, source: torch.Generator) -> torch.Tensor:
-    """Draw a label for each token: (B, T, V) to (B, T)."""
+def _sample(logits: torch.Tensor, draws: int, source: torch.Generator) -> torch.Tensor:
+    """Draw labels for each token: (B, T, V) to (draws, B, T)."""
     # Row by row: a whole batch's probabilities over a large vocabulary take gigabytes.
-    drawn = [
-        torch.multinomial(row.float().softmax(-1), 1, generator=source).squeeze(-1)
-        for row in logits
-    ]
-    return torch.stack(drawn)
+    return torch.stack([_inverse(row, draws, source) for row in logits], dim=1)
+
+
+def _inverse(logits: torch.Tensor, draws: int, source: torch.Generator) -> torch.Tensor:
+    """Draw from each row's softmax by inverting its distribution: (T, V) to (draws, T).
+
+    One random number a label, where `torch.multinomial` draws one for each vocabulary entry.
+    """
+    cumulative = logits.float().softmax(-1).cumsum(-1, dtype=torch.float64)
+    drawn = torch.rand(
+        len(logits), draws, generator=source, device=logits.device, dtype=torch.float64
+    )
+    # Rounding leaves the last sum, and so the number to look up, a little beside one.
+    places = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True)
+    return places.clamp_(max=logits.shape[-1] - 1).T
