@@ -60,7 +60,6 @@ localrules:
     metrics,
     efficiency,
     curves,
-    grid,
 
 
 rule metrics:
@@ -138,23 +137,31 @@ rule curves:
         " --output {output:q} > {log:q} 2>&1"
 
 
-rule grid:
-    input:
-        tables=SEARCH_TABLES,
-        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
-    output:
-        TABLES["grid"],
-    log:
-        f"{LOGS}/grid.log",
-    benchmark:
-        f"{BENCHMARKS}/grid.tsv"
-    conda:
-        environment("paper")
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    message:
-        "Collecting the learning-rate grids and the ablations"
-    shell:
-        "python scripts/collect.py grid --tables {input.tables:q} --output {output:q}"
-        " > {log:q} 2>&1"
+# Only where something is searched for or varied.
+if SEARCH_TABLES:
+
+    localrules:
+        grid,
+
+    rule grid:
+        input:
+            tables=SEARCH_TABLES,
+            code=code(
+                "collect.py", "evaluation/collection.py", "evaluation/transfer.py"
+            ),
+        output:
+            TABLES["grid"],
+        log:
+            f"{LOGS}/grid.log",
+        benchmark:
+            f"{BENCHMARKS}/grid.tsv"
+        conda:
+            environment("paper")
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        message:
+            "Collecting the learning-rate grids and the ablations"
+        shell:
+            "python scripts/collect.py grid --tables {input.tables:q} --output {output:q}"
+            " > {log:q} 2>&1"

@@ -86,7 +86,7 @@ def test_the_shipped_study_is_valid():
         ),
         (
             {"training__micro_batch_size": 5},
-            "study.yaml: methods.sft: global_batch_size 8 is not a multiple of",
+            "study.yaml: methods.sft: global_batch_size 4 is not a multiple of",
         ),
         (
             {"training__precision": "16-mixed"},

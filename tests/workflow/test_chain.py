@@ -201,11 +201,8 @@ def test_a_changed_method_reruns_its_own_runs_and_no_others(study):
         planned = study.run("all", options=["-n"]).stdout
     finally:
         path.write_text(before, encoding="utf-8")
-    trained = set(re.findall(r"results/tiny/runs/(\w+)/seed1/run\.json", planned))
-    outputs = re.findall(r"output: (results/tiny/runs/.*)", planned)
-    rerun = {re.search(r"runs/(\w+)/", line).group(1) for line in outputs}
+    rerun = set(re.findall(r"Adapting by (\w+)", planned))
     assert rerun == {"l2", "ewc", "online_ewc", "lora_ewc"}
-    assert trained >= rerun
     assert study.planned("all") == {}
 
 
@@ -244,7 +241,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
 
     study.run(options=["--unlock"])
     study.run("all", options=["--rerun-incomplete"])
-    log = (folder / "logs/adapt/lora/seed1.log").read_text(encoding="utf-8")
+    log = (folder / "logs/adapt/lora/seeds.log").read_text(encoding="utf-8")
     assert "going on from" in log
     assert "everyday: step" not in log
     assert re.search(r"cloud: step [1-9]\d* of 12", log)
