@@ -8,13 +8,6 @@ rule download:
     input:
         own=source_files,
         pins=pins,
-        code=code(
-            "fetch_source.py",
-            "corpora/fetching.py",
-            "corpora/packages.py",
-            "corpora/urls.py",
-            "corpora/verification.py",
-        ),
     output:
         f"{DOWNLOADS}/{{source}}/fetched.json",
     log:
@@ -27,6 +20,13 @@ rule download:
         mem_mb=500,
         runtime=60,
     params:
+        code=code(
+            "fetch_source.py",
+            "corpora/fetching.py",
+            "corpora/packages.py",
+            "corpora/urls.py",
+            "corpora/verification.py",
+        ),
         # How a file is read afterwards is no reason to fetch it again.
         settings=lambda wildcards: as_json(
             {
@@ -59,7 +59,6 @@ rule corpus:
             f"{DOWNLOADS}/{source}/fetched.json"
             for source in SOURCES_OF[wildcards.domain]
         ],
-        code=code("build_corpus.py", "corpora", "text"),
     output:
         splits=[f"{RESULTS}/corpora/{{domain}}/{split}.jsonl" for split in SPLITS],
         manifest=f"{RESULTS}/corpora/{{domain}}/manifest.json",
@@ -74,6 +73,7 @@ rule corpus:
         mem_mb=3000,
         runtime=60,
     params:
+        code=code("build_corpus.py", "corpora", "text"),
         settings=corpus_settings,
         fetched=lambda wildcards, input: [
             f"{source}={path}"
@@ -91,7 +91,6 @@ rule corpus:
 rule corpora_table:
     input:
         manifests=[f"{RESULTS}/corpora/{domain}/manifest.json" for domain in DOMAINS],
-        code=code("tabulate_corpora.py", "corpora"),
     output:
         f"{RESULTS}/corpora.csv",
     log:
@@ -104,6 +103,7 @@ rule corpora_table:
         mem_mb=500,
         runtime=10,
     params:
+        code=code("tabulate_corpora.py", "corpora"),
         study=config["study"],
     message:
         "Tabulating the corpora"

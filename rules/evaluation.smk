@@ -11,7 +11,7 @@ EVALUATION = as_json(
 # The base model is one run of one seed; the others are evaluated in the jobs they were trained in.
 for _runs, _seeds in [
     ("base", [runs.base_seed(config)]),
-    *(("|".join(RUNS), seeds) for seeds in runs.seed_batches(config)),
+    *((ADAPTED, seeds) for seeds in runs.seed_batches(config)),
 ]:
 
     rule:
@@ -24,7 +24,6 @@ for _runs, _seeds in [
             tokenizer=rules.tokenizer.output.model,
             runs=run_files("run.json", _seeds),
             tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
-            code=lambda wildcards: evaluation_code(wildcards.run),
         output:
             [f"{RESULTS}/evaluation/{{run}}/seed{seed}.csv" for seed in _seeds],
         log:
@@ -38,6 +37,7 @@ for _runs, _seeds in [
             mem_mb=4000,
             runtime=120,
         params:
+            code=lambda wildcards: evaluation_code(wildcards.run),
             study=config["study"],
             settings=EVALUATION,
             seeds=_seeds,
@@ -67,7 +67,6 @@ rule metrics:
         evaluations=[
             f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
         ],
-        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
     output:
         TABLES["metrics"],
     log:
@@ -80,6 +79,7 @@ rule metrics:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
         known=KNOWN,
     message:
         "Collecting the metrics"
@@ -91,7 +91,6 @@ rule metrics:
 rule efficiency:
     input:
         runs=all_files("run.json"),
-        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
     output:
         TABLES["efficiency"],
     log:
@@ -104,6 +103,7 @@ rule efficiency:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
         study=config["study"],
     message:
         "Collecting sizes, seconds and memory"
@@ -116,7 +116,6 @@ rule curves:
     input:
         runs=all_files("run.json"),
         logs=all_files("train.jsonl"),
-        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
     output:
         TABLES["curves"],
     log:
@@ -129,6 +128,7 @@ rule curves:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
         study=config["study"],
     message:
         "Collecting the training curves"
@@ -146,9 +146,6 @@ if SEARCH_TABLES:
     rule grid:
         input:
             tables=SEARCH_TABLES,
-            code=code(
-                "collect.py", "evaluation/collection.py", "evaluation/transfer.py"
-            ),
         output:
             TABLES["grid"],
         log:
@@ -160,6 +157,10 @@ if SEARCH_TABLES:
         resources:
             mem_mb=1000,
             runtime=10,
+        params:
+            code=code(
+                "collect.py", "evaluation/collection.py", "evaluation/transfer.py"
+            ),
         message:
             "Collecting the learning-rate grids and the ablations"
         shell:

@@ -13,7 +13,7 @@ localrules:
 rule figure:
     input:
         tables=lambda wildcards: list(notebook_tables(wildcards.figure).values()),
-        code=lambda wildcards: notebook_code(wildcards.figure),
+        notebook="notebooks/{figure}.ipynb",
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
         svg=report(
@@ -34,6 +34,7 @@ rule figure:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("jadapt/__init__.py", "reporting"),
         caption=lambda wildcards: NOTEBOOKS[wildcards.figure]["caption"],
         parameters=lambda wildcards: papermill_parameters(
             wildcards.figure, f"{RESULTS}/figures/{wildcards.figure}"
@@ -42,13 +43,13 @@ rule figure:
         "Drawing the figure {wildcards.figure}"
     shell:
         "PYTHONPATH=scripts papermill -k python3 --no-progress-bar {params.parameters:q}"
-        " notebooks/{wildcards.figure}.ipynb {output.notebook:q} > {log:q} 2>&1"
+        " {input.notebook:q} {output.notebook:q} > {log:q} 2>&1"
 
 
 rule table:
     input:
         tables=lambda wildcards: list(notebook_tables(wildcards.table).values()),
-        code=lambda wildcards: notebook_code(wildcards.table),
+        notebook="notebooks/{table}.ipynb",
     output:
         csv=report(
             f"{RESULTS}/tables/{{table}}.csv",
@@ -68,6 +69,7 @@ rule table:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("jadapt/__init__.py", "reporting"),
         caption=lambda wildcards: NOTEBOOKS[wildcards.table]["caption"],
         parameters=lambda wildcards: papermill_parameters(
             wildcards.table, f"{RESULTS}/tables/{wildcards.table}"
@@ -76,7 +78,7 @@ rule table:
         "Making the table {wildcards.table}"
     shell:
         "PYTHONPATH=scripts papermill -k python3 --no-progress-bar {params.parameters:q}"
-        " notebooks/{wildcards.table}.ipynb {output.notebook:q} > {log:q} 2>&1"
+        " {input.notebook:q} {output.notebook:q} > {log:q} 2>&1"
 
 
 rule paper:
@@ -92,7 +94,6 @@ rule paper:
         style="paper/style.typ.j2",
         bibliography="paper/references.bib",
         literature="paper/literature.yaml",
-        code=code("render_paper.py", "reporting"),
     output:
         pdf=report(
             f"{RESULTS}/paper/paper.pdf",
@@ -110,6 +111,7 @@ rule paper:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("render_paper.py", "reporting"),
         settings=as_json(
             {
                 **config,

@@ -5,7 +5,6 @@ rule tokenizer:
             f"{RESULTS}/corpora/{domain}/train.jsonl"
             for domain in config["tokenizer"]["domains"]
         ],
-        code=code("train_tokenizer.py", "text"),
     output:
         model=f"{RESULTS}/tokenizer/tokenizer.model",
         meta=f"{RESULTS}/tokenizer/tokenizer_meta.json",
@@ -20,6 +19,7 @@ rule tokenizer:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code("train_tokenizer.py", "text"),
         settings=as_json(
             {k: v for k, v in config["tokenizer"].items() if k != "domains"}
         ),
@@ -40,7 +40,6 @@ rule tokens:
         tokenizer=rules.tokenizer.output.model,
         meta=rules.tokenizer.output.meta,
         corpus=f"{RESULTS}/corpora/{{domain}}/{{split}}.jsonl",
-        code=code("encode.py", "text", "data"),
     output:
         tokens=f"{RESULTS}/tokens/{{domain}}/{{split}}/tokens.bin",
         offsets=f"{RESULTS}/tokens/{{domain}}/{{split}}/offsets.bin",
@@ -57,6 +56,7 @@ rule tokens:
         mem_mb=1000,
         runtime=60,
     params:
+        code=code("encode.py", "text", "data"),
         folder=subpath(output.meta, parent=True),
         tokenizer=subpath(input.tokenizer, parent=True),
         language=lambda wildcards: text_language(wildcards.domain),

@@ -4,7 +4,6 @@
 rule initial_model:
     input:
         tokenizer=rules.tokenizer.output.model,
-        code=code("prepare_model.py", "text", "models"),
     output:
         config=f"{RESULTS}/models/initial/config.json",
         weights=f"{RESULTS}/models/initial/model.safetensors",
@@ -18,6 +17,7 @@ rule initial_model:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code("prepare_model.py", "text", "models"),
         settings=as_json(MODELS["models"][config["model"]]),
         seed=runs.base_seed(config),
         tokenizer=subpath(input.tokenizer, parent=True),
@@ -36,7 +36,6 @@ rule pretrain:
         model=rules.initial_model.output.weights,
         tokenizer=rules.tokenizer.output.model,
         tokens=token_metas(runs.base_domains(config)),
-        code=training_code("base"),
     output:
         model=f"{BASE}/models/{KNOWN}/model.safetensors",
         log=f"{BASE}/train.jsonl",
@@ -53,6 +52,7 @@ rule pretrain:
         runtime=240,
         gpu=training_resources("base")["gpu"],
     params:
+        code=training_code("base"),
         settings=as_json(runs.run_settings(config, "base")),
         seed=runs.base_seed(config),
         model=subpath(input.model, parent=True),
@@ -78,7 +78,6 @@ rule search:
         model=rules.pretrain.output.model,
         tokenizer=rules.tokenizer.output.model,
         tokens=token_metas(ADAPTATION_DOMAINS),
-        code=lambda wildcards: search_code(wildcards.run),
     output:
         table=f"{RESULTS}/search/{{run}}.csv",
         choice=f"{RESULTS}/search/{{run}}.json",
@@ -94,6 +93,7 @@ rule search:
         runtime=240,
         gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
     params:
+        code=lambda wildcards: search_code(wildcards.run),
         study=config["study"],
         settings=lambda wildcards: as_json(runs.search_settings(config, wildcards.run)),
         model=subpath(input.model, parent=True),
@@ -115,7 +115,6 @@ rule ablation:
         model=rules.pretrain.output.model,
         tokenizer=rules.tokenizer.output.model,
         tokens=token_metas(ADAPTATION_DOMAINS),
-        code=lambda wildcards: search_code(ablated_run(wildcards.ablation)),
     output:
         f"{RESULTS}/ablations/{{ablation}}.csv",
     log:
@@ -130,6 +129,7 @@ rule ablation:
         runtime=480,
         gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))["gpu"],
     params:
+        code=lambda wildcards: search_code(ablated_run(wildcards.ablation)),
         study=config["study"],
         settings=lambda wildcards: as_json(
             runs.ablation_settings(config, wildcards.ablation)
@@ -158,7 +158,6 @@ for _seeds in runs.seed_batches(config):
             tokenizer=rules.tokenizer.output.model,
             tokens=token_metas(ADAPTATION_DOMAINS),
             choice=lambda wildcards: chosen_rate(wildcards.run),
-            code=lambda wildcards: training_code(wildcards.run),
         output:
             models=[
                 directory(f"{RESULTS}/runs/{{run}}/seed{seed}/models")
@@ -178,6 +177,7 @@ for _seeds in runs.seed_batches(config):
             runtime=480,
             gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
         params:
+            code=lambda wildcards: training_code(wildcards.run),
             settings=lambda wildcards: as_json(runs.run_settings(config, wildcards.run)),
             seeds=_seeds,
             rate=lambda wildcards, input: [

@@ -1,11 +1,16 @@
-"""Which modules of the methods room a run uses, read from the sources without importing them."""
+"""Which sources a job depends on: their checksum, and the methods' modules that a run uses.
+
+Read without importing them. The Snakefile does this on every call, so it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+SCRIPTS = Path(__file__).resolve().parents[1]
 ROOM = Path(__file__).parent / "methods"
 PREFIX = "jadapt.methods."
 # What every run passes through.
@@ -48,3 +53,35 @@ def of_entry(entry: dict) -> list[str]:
             found.add(module)
             waiting += [origin for _, origin in _imports(module)]
     return sorted(f"{name}.py" for name in found)
+
+
+@lru_cache
+def _sources(part: str) -> tuple[str, ...]:
+    """Return the files of a room, or the one file that ``part`` is, below ``scripts/``."""
+    path = SCRIPTS / part
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return tuple(str(file.relative_to(SCRIPTS)) for file in files)
+
+
+@lru_cache
+def _content(file: str) -> bytes:
+    return hashlib.sha256((SCRIPTS / file).read_bytes()).digest()
+
+
+@lru_cache
+def checksum(*parts: str) -> str:
+    """Return one checksum of the names and the content of sources, in any order.
+
+    A job that has it among its parameters is run again when they change. A list of the same files
+    among its inputs would do so too, but Snakemake looks at each input of each job several times.
+
+    Args:
+        parts: files and folders (whole rooms) below ``scripts/``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    digest = hashlib.sha256()
+    for file in sorted({file for part in parts for file in _sources(part)}):
+        digest.update(file.encode() + b"\0" + _content(file))
+    return digest.hexdigest()[:16]
