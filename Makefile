@@ -54,6 +54,7 @@ lint: setup  ## check code, rules, notices
 bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_study.py --results results/$(STUDY) --config $(or $(CONFIG),config/config.yaml)
 	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
+	python benchmarks/bench_scale.py
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE
