@@ -30,7 +30,7 @@ KNOWN = config["pretraining"]["domain"]
 def code(script, *parts):
     """Checksum of a script and the rooms or modules of the package it uses, for `params`: what a rule
     does follows their content, so that an edit reruns it and a mere touch does not."""
-    rooms = [f"jadapt/{part}" for part in ("errors.py", "files.py", *parts)]
+    rooms = [f"jadapt/{part}" for part in ("errors.py", "files.py", "seals.py", *parts)]
     return modules.checksum(script, *rooms)
 
 

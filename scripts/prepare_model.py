@@ -6,6 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
+from jadapt import seals
 from jadapt.errors import run
 from jadapt.files import load_settings
 
@@ -36,6 +37,7 @@ def main() -> None:
         arguments.seed,
         arguments.output,
     )
+    seals.seal_folder(arguments.output)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from jadapt.errors import UserError
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success fsync and rename it, on failure remove it.
 
-    A reader therefore sees the old file or the whole new one, never a part, also after SIGKILL.
+    A reader therefore sees the old file or the whole new one, never a part, also after SIGKILL or
+    a loss of power.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,13 +31,27 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
+        sync(temporary)
         # mkstemp creates files that only their owner can read; outputs follow the user's umask.
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def free_space(directory: str | Path) -> str:
+    """Tell how much room is left for files in a folder, in words."""
+    return f"{shutil.disk_usage(directory).free / 2**20:,.0f} MiB free"
+
+
+def sync(path: str | Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

@@ -1,10 +1,12 @@
 import json
 import os
+import random
 import subprocess
 import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +19,7 @@ def trainer(step=0, maximum=100, accumulate=1):
 
 
 def test_a_checkpoint_is_read_without_running_code(tmp_path):
-    io = checkpoints.AtomicCheckpointIO()
+    io = checkpoints.SealedCheckpointIO()
     state = {"state_dict": {"w": torch.arange(3.0)}, "global_step": 7, "hyper_parameters": print}
     io.save_checkpoint(state, tmp_path / "step=7.ckpt")
     loaded = io.load_checkpoint(tmp_path / "step=7.ckpt")
@@ -30,22 +32,82 @@ def test_a_checkpoint_is_read_without_running_code(tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path):
-    io = checkpoints.AtomicCheckpointIO()
+    io = checkpoints.SealedCheckpointIO()
     path = tmp_path / "step=1.ckpt"
     io.save_checkpoint({"a": 1}, path)
     with pytest.raises(AttributeError):
         io.save_checkpoint({"a": lambda: None}, path)
     assert io.load_checkpoint(path) == {"a": 1}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["step=1.ckpt"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+        "step=1.ckpt",
+        "step=1.ckpt.sha256",
+    ]
+    assert checkpoints.usable(tmp_path) == path
 
 
-def test_the_newest_checkpoint_is_found_by_number(tmp_path):
-    assert checkpoints.latest(tmp_path) is None
-    for name in ("step=9.ckpt", "step=100.ckpt", ".step=200.ckpt.x.part", "other.ckpt"):
+def save(folder, *steps):
+    io = checkpoints.SealedCheckpointIO()
+    for step in steps:
+        io.save_checkpoint({"global_step": step}, folder / checkpoints.file_name(step))
+
+
+def test_the_newest_checkpoint_is_found_by_number_whatever_the_clock_says(tmp_path):
+    assert checkpoints.usable(tmp_path) is None
+    save(tmp_path, 9, 100)
+    os.utime(tmp_path / "step=100.ckpt", (0, 0))
+    for name in (".step=200.ckpt.x.part", "other.ckpt"):
         (tmp_path / name).touch()
-    newest = checkpoints.latest(tmp_path)
+    newest = checkpoints.usable(tmp_path)
     assert newest.name == checkpoints.file_name(100)
     assert checkpoints.step_of(newest) == 100
+    assert not list(tmp_path.glob(".*"))
+
+
+def cut_off(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+def lose_the_record(path):
+    path.with_name(f"{path.name}.sha256").unlink()
+
+
+@pytest.mark.parametrize("damage", [cut_off, flip_a_bit, lose_the_record])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capsys, damage):
+    save(tmp_path, 4, 8)
+    damage(tmp_path / "step=8.ckpt")
+    assert checkpoints.usable(tmp_path) == tmp_path / "step=4.ckpt"
+    assert not (tmp_path / "step=8.ckpt").exists()
+    damage(tmp_path / "step=4.ckpt")
+    assert checkpoints.usable(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{tmp_path / 'step=8.ckpt'}: ")
+    assert first.endswith("; removed, going on from step=4.ckpt")
+    assert second.endswith("; removed, starting from the beginning")
+
+
+def test_the_record_of_a_checkpoint_is_one_that_sha256sum_reads(tmp_path):
+    save(tmp_path, 4)
+    command = ["sha256sum", "--check", "--strict", "step=4.ckpt.sha256"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+
+
+def test_all_random_generators_are_in_a_checkpoint(tmp_path):
+    io = checkpoints.SealedCheckpointIO()
+    io.save_checkpoint(checkpoints.random_states(), tmp_path / "step=1.ckpt")
+
+    def draws():
+        return torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random(), random.gauss()
+
+    expected = draws()
+    checkpoints.set_random_states(io.load_checkpoint(tmp_path / "step=1.ckpt"))
+    assert draws() == expected
 
 
 def test_old_checkpoints_are_pruned_and_the_last_step_saves_none(tmp_path):

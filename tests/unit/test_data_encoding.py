@@ -234,13 +234,15 @@ def test_a_truncated_changed_or_missing_file_is_named_with_a_remedy(name, copy):
     path = copy / name
     data = path.read_bytes()
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(UserError, match=f"{name}: .*delete .* and encode again"):
+    with pytest.raises(UserError, match=f"{name}: .*delete .* and run the same command again"):
         TokenFile(copy).verify()
     path.write_bytes(data[:-1])
     with pytest.raises(UserError, match=f"{name}: {len(data) - 1} bytes, but meta.json says"):
         TokenFile(copy)
     path.unlink()
-    with pytest.raises(UserError, match=f"{name}: no such file; delete .* and encode again"):
+    with pytest.raises(
+        UserError, match=f"{name}: no such file; delete .* and run the same command again"
+    ):
         TokenFile(copy)
 
 
@@ -261,9 +263,9 @@ def test_a_broken_meta_file_is_named(key, value, message, copy):
 
 def test_tokens_of_another_tokenizer_are_refused(encoded, tokenizer):
     tokens = TokenFile(encoded)
-    tokens.check_tokenizer(load(tokenizer).sha256)
+    tokens.check(load(tokenizer).sha256)
     with pytest.raises(UserError, match="encoded with another tokenizer"):
-        tokens.check_tokenizer("0" * 64)
+        tokens.check("0" * 64)
 
 
 def test_documents_are_read_only_views_and_pickles_are_small(encoded):

@@ -2,6 +2,7 @@
 
 import torch
 
+from jadapt import seals
 from jadapt.models import scratch
 
 SETTINGS = {
@@ -28,4 +29,5 @@ def build(seed=0):
 
 def save(directory, seed=0):
     scratch.prepare(SETTINGS, VOCABULARY, SPECIAL_IDS, seed, directory)
+    seals.seal_folder(directory)
     return directory

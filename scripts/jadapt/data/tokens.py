@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jadapt import seals
 from jadapt.errors import UserError
-from jadapt.files import read_json, sha256_file
+from jadapt.files import read_json
 
 FORMAT_VERSION = 1
 TOKENS_NAME, OFFSETS_NAME, SIZES_NAME, META_NAME = FILE_NAMES = (
@@ -73,19 +74,23 @@ class TokenFile:
             raise IndexError(f"document {index} of {len(self)}")
         return self._tokens[self.offsets[index] : self.offsets[index + 1]]
 
-    def check_tokenizer(self, sha256: str) -> None:
-        """Raise a `UserError` unless this tokenizer made the tokens."""
-        if self.meta["tokenizer_sha256"] != sha256:
+    def check(self, tokenizer_sha256: str) -> None:
+        """Raise a `UserError` unless this tokenizer made the tokens and no byte has changed since.
+
+        Reads every file once a process.
+        """
+        if self.meta["tokenizer_sha256"] != tokenizer_sha256:
             raise UserError(
                 f"{self.directory}: encoded with another tokenizer (sha256 "
-                f"{self.meta['tokenizer_sha256'][:12]}…, not {sha256[:12]}…); "
-                "delete the directory and encode again"
+                f"{self.meta['tokenizer_sha256'][:12]}…, not {tokenizer_sha256[:12]}…); "
+                f"{self._remedy}"
             )
+        self.verify()
 
     def verify(self) -> None:
-        """Compare the checksum of every file with the meta file; reads all bytes once."""
+        """Compare the checksum of every file with the meta file."""
         for name in (TOKENS_NAME, OFFSETS_NAME, SIZES_NAME):
-            if sha256_file(self.directory / name) != self.meta[f"{Path(name).stem}_sha256"]:
+            if seals.digest(self.directory / name) != self.meta[f"{Path(name).stem}_sha256"]:
                 raise self._broken(name, f"its sha256 is not the one in {META_NAME}")
 
     def _read_meta(self) -> dict:
@@ -116,6 +121,8 @@ class TokenFile:
         return np.memmap(path, dtype, mode="r", shape=shape).view(np.ndarray)
 
     def _broken(self, name: str, reason: str) -> UserError:
-        return UserError(
-            f"{self.directory / name}: {reason}; delete {self.directory} and encode again"
-        )
+        return UserError(f"{self.directory / name}: {reason}; {self._remedy}")
+
+    @property
+    def _remedy(self) -> str:
+        return f"delete {self.directory} and run the same command again"

@@ -152,7 +152,7 @@ class Search:
 
     def _rows(self, domain: str, settings: dict) -> list[dict[str, np.ndarray]]:
         tokens = TokenFile(self.tokens[domain] / "validation")
-        tokens.check_tokenizer(self.tokenizer.sha256)
+        tokens.check(self.tokenizer.sha256)
         return list(
             evaluation_rows(
                 tokens,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jadapt import seals
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
 from jadapt.evaluation.likelihood import evaluate
@@ -42,13 +43,14 @@ class Stages:
     ) -> None:
         self.settings, self.base = settings, base
         self.token_bytes = tokenizer.token_bytes()
+        seals.check_folder(base)
         self.rows: dict[str, list[dict[str, np.ndarray]]] = {}
         for domain, folder in tokens.items():
             token_file = TokenFile(folder)
             if not len(token_file):
                 print(f"{domain}: not available, left out", file=sys.stderr)
                 continue
-            token_file.check_tokenizer(tokenizer.sha256)
+            token_file.check(tokenizer.sha256)
             self.rows[domain] = list(
                 evaluation_rows(
                     token_file,
@@ -69,6 +71,7 @@ class Stages:
         """
         trained: list[str] = []
         for task, directory in models.items():
+            seals.check_folder(directory)
             model, method = loading.load(directory, self.base)
             if task != self.settings["known"]:
                 trained.append(task)

@@ -1,31 +1,52 @@
-"""Checkpoints that are whole or absent, and how a killed run finds its place again."""
+"""Checkpoints that are whole or absent, and how a killed run finds its place again.
+
+A checkpoint holds what changes within a task: the trained parameters and the progress of a method
+that grows, optimiser, schedule, loss scaler, the states of all random generators, the step (rows
+follow from it) and the sums of the log. What was noted of finished tasks stands in their folders.
+"""
 
 from __future__ import annotations
 
+import random
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from jadapt.files import atomic
+from jadapt import seals
+from jadapt.errors import UserError
+from jadapt.files import free_space
 
 _NAME = re.compile(r"step=(\d+)\.ckpt")
 
 
-class AtomicCheckpointIO(CheckpointIO):
-    """Writes each checkpoint to a temporary name, syncs and renames it; reads tensors only."""
+class SealedCheckpointIO(CheckpointIO):
+    """Writes each checkpoint to a temporary name, with its checksum, syncs and renames it."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write ``checkpoint`` to ``path``."""
+        """Write ``checkpoint`` to ``path``.
+
+        Raises:
+            UserError: it cannot be written; the disk is full, as a rule.
+        """
         # NeMo's constructor arguments hold functions, which a tensors-only reader must refuse.
         content = {key: value for key, value in checkpoint.items() if "hyper_parameters" not in key}
-        with atomic(path) as temporary:
-            torch.save(content, temporary)
+        try:
+            with seals.sealed(path) as temporary:
+                torch.save(content, temporary)
+        except (OSError, RuntimeError) as error:
+            # torch has no error of its own for a failed write.
+            raise UserError(
+                f"{path}: cannot be written ({free_space(Path(path).parent)}); free some and run "
+                "the same command again: it goes on from the checkpoint before"
+            ) from error
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, **unused: Any
@@ -35,7 +56,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint that a newer one has replaced."""
-        Path(path).unlink(missing_ok=True)
+        seals.remove(Path(path))
 
 
 class PeriodicCheckpoint(Callback):
@@ -70,10 +91,48 @@ def step_of(path: Path) -> int:
     return int(_NAME.fullmatch(path.name).group(1))
 
 
-def latest(directory: Path) -> Path | None:
-    """Return the newest checkpoint in ``directory``, or None."""
+def usable(directory: Path) -> Path | None:
+    """Return the newest checkpoint in ``directory`` that is as it was written, or None.
+
+    Newest by step: clocks may go back. Damaged ones are removed and named, in one line each, with
+    what is done instead; so is what a killed attempt left half-written.
+    """
+    for leftover in directory.glob(".*.part"):
+        leftover.unlink()
     found = _all(directory)
-    return found[-1][1] if found else None
+    while found:
+        _, path = found.pop()
+        reason = seals.fault(path)
+        if reason is None:
+            return path
+        seals.remove(path)
+        instead = f"going on from {found[-1][1].name}" if found else "starting from the beginning"
+        print(f"{path}: {reason}; removed, {instead}", file=sys.stderr, flush=True)
+    return None
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of the generators of torch (every device), numpy and Python."""
+    kind, keys, *rest = np.random.get_state()
+    version, internal, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # As tensors and numbers, the only things that are read back.
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Take back what `random_states` returned."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
 
 
 def _all(directory: Path) -> list[tuple[int, Path]]:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from lightning.pytorch import seed_everything
 from nemo.collections import llm
 from torch.optim import Optimizer
 
 from jadapt.errors import UserError
 from jadapt.methods.base import Method
 from jadapt.methods.strategy import Batch, Context, Strategy
+from jadapt.training import checkpoints
 
 
 class Diverged(UserError):
@@ -77,7 +79,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
     def on_train_start(self) -> None:
         """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
         if self.trainer.global_step == 0:
-            torch.manual_seed(self.task_seed)
+            seed_everything(self.task_seed, verbose=False)
 
     def training_step(
         self, batch: Batch, batch_idx: int | None = None, context_parallel: bool = False
@@ -147,11 +149,11 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         Frozen weights stand in the base model's folder already.
         """
         checkpoint["state_dict"] = self.method.state(self.model)
-        checkpoint["random_state"] = torch.get_rng_state()
+        checkpoint["random_states"] = checkpoints.random_states()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Take back the state of the random generators."""
-        torch.set_rng_state(checkpoint["random_state"])
+        checkpoints.set_random_states(checkpoint["random_states"])
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False) -> None:
         """Load what `on_save_checkpoint` kept."""

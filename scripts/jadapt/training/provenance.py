@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 
 import jadapt
+from jadapt import seals
 from jadapt.errors import UserError
-from jadapt.files import read_json, sha256_file, write_json
+from jadapt.files import read_json, write_json
 
 PACKAGES = ("nemo_toolkit", "lightning", "torch", "transformers", "numpy", "sentencepiece")
 FINGERPRINT = "fingerprint.json"
@@ -34,9 +35,9 @@ def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
             digest.update(path.read_bytes())
     return {
         "settings": settings,
-        "model": sha256_file(model / "model.safetensors"),
+        "model": seals.digest(model / "model.safetensors"),
         "tokens": {
-            f"{domain}/{split}": sha256_file(folder / split / "meta.json")
+            f"{domain}/{split}": seals.digest(folder / split / "meta.json")
             for domain, folder in sorted(tokens.items())
             for split in ("train", "validation")
         },

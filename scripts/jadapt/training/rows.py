@@ -118,5 +118,5 @@ class TrainingRows:
 
     def _file(self, domain: str, split: str) -> TokenFile:
         tokens = TokenFile(self._tokens[domain] / split)
-        tokens.check_tokenizer(self._tokenizer.sha256)
+        tokens.check(self._tokenizer.sha256)
         return tokens

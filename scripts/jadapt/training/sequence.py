@@ -14,6 +14,7 @@ from nemo import lightning as nl
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
+from jadapt import seals
 from jadapt.errors import UserError
 from jadapt.files import atomic, read_json, write_json
 from jadapt.methods import registry
@@ -26,8 +27,11 @@ from jadapt.training.module import AdaptationModule
 from jadapt.training.optimisation import optimiser_module
 from jadapt.training.rows import TrainingRows
 
-FINISHED = "finished.json"
+REPORT = "finished.json"
+LOG = "train.jsonl"
 NOTES = "strategy{index}.safetensors"
+# What the strategies noted before the first task; no domain has such a name.
+BEFORE = "0-known"
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,13 @@ class Run:
     """Trains one method and seed through its tasks.
 
     Work in progress lives under ``places.checkpoints``: a folder a task with periodic checkpoints,
-    the log, and, once the task is done, its model and what the strategies noted. A run that is
-    started again finds the first unfinished task and its newest checkpoint, and ends with the same
-    weights and the same log.
+    the log, and, once the task is done, its model and what the strategies noted, all sealed. A run
+    that is started again finds the first unfinished task and its newest sound checkpoint, and ends
+    with the same weights and the same log.
 
     Raises:
-        UserError: the method or a strategy does not fit the model or the data.
+        UserError: the method or a strategy does not fit the model or the data, or the model or the
+            data have changed since they were written.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Run:
             settings.get("continual", {}), settings["method"]
         )
         self.rows = TrainingRows(settings, places.tokens, tokenizer)
+        seals.check_folder(places.model)
         try:
             self.method.check(AutoConfig.from_pretrained(places.model, local_files_only=True))
             for strategy in self.strategies:
@@ -93,42 +99,54 @@ class Run:
         output = self.places.output
         output.mkdir(parents=True, exist_ok=True)
         for task in self.settings["sequence"]:
-            target = output / "models" / task
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(self._folder(task) / "model", target)
+            seals.copy_folder(self._folder(task) / "model", output / "models" / task)
         with (
-            atomic(output / "train.jsonl") as temporary,
+            atomic(output / LOG) as temporary,
             open(temporary, "w", encoding="utf-8") as stream,
         ):
             for task in self.settings["sequence"]:
-                stream.write((self._folder(task) / "train.jsonl").read_text(encoding="utf-8"))
+                stream.write((self._folder(task) / LOG).read_text(encoding="utf-8"))
 
     def _task(self, place: int, task: str) -> dict:
         """Train one task, or take up its result when an earlier attempt finished it."""
         folder = self._folder(task)
-        if (folder / FINISHED).exists():
+        if self._finished(folder):
             self.module.start_from = folder / "model"
             self._load_notes(folder)
-            return read_json(folder / FINISHED)
+            return read_json(folder / REPORT)
         folder.mkdir(parents=True, exist_ok=True)
         report = self._fit(place, task, folder)
-        # The marker comes last, so that a task is either finished with its model or not at all.
         shutil.rmtree(folder / "model", ignore_errors=True)
         self.method.save(self.module.model, folder / "model")
+        seals.seal_folder(folder / "model")
         self._save_notes(folder)
-        write_json(folder / FINISHED, report)
+        write_json(folder / REPORT, report)
+        # The seal comes last: a task is either finished, with all that follows from it, or not.
+        notes = [path.name for path in folder.glob(NOTES.format(index="*"))]
+        seals.seal_folder(folder, [REPORT, LOG, *notes])
         return report
+
+    def _finished(self, folder: Path) -> bool:
+        """Tell whether a task's results are there, as they were written; drop them if damaged."""
+        if not (folder / seals.FOLDER_RECORD).exists():
+            return False
+        reason = seals.folder_fault(folder) or seals.folder_fault(folder / "model")
+        if reason is None:
+            return True
+        print(f"{reason}; the task is trained again from its last checkpoint", file=sys.stderr)
+        (folder / seals.FOLDER_RECORD).unlink()
+        return False
 
     def _fit(self, place: int, task: str, folder: Path) -> dict:
         settings, module = self.settings, self.module
-        log = folder / "train.jsonl"
+        log = folder / LOG
         step_log = meters.StepLog(
             log,
             settings["global_batch_size"] * settings["sequence_length"],
             settings["log_interval"],
             task,
         )
-        resume = checkpoints.latest(folder)
+        resume = checkpoints.usable(folder)
         done = checkpoints.step_of(resume) if resume else 0
         print(f"{task}: step {done} of {settings['steps']}", file=sys.stderr, flush=True)
         module.task_seed = self.rows.seed(place)
@@ -186,7 +204,7 @@ class Run:
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
-            plugins=[checkpoints.AtomicCheckpointIO()],
+            plugins=[checkpoints.SealedCheckpointIO()],
             callbacks=callbacks,
         )
 
@@ -207,8 +225,7 @@ class Run:
             seed=self.settings["seed"],
         )
         if place == 0:
-            for strategy in self.strategies:
-                strategy.end_task(module.context, known)
+            self._note_known(known)
         self.method.begin_task(module.model, place + 1)
         for strategy in self.strategies:
             strategy.begin_task(module.context, domains[: place + 1], place + 1)
@@ -229,6 +246,18 @@ class Run:
     def _loss_on(self, domain: str) -> float:
         rows = self.rows.validation(domain)
         return mean_loss(self.module.model, rows, self.settings["micro_batch_size"])
+
+    def _note_known(self, known: str) -> None:
+        """Let the strategies note the known language, once: a Fisher takes a while."""
+        folder = self.places.checkpoints / BEFORE
+        if seals.folder_fault(folder) is None:
+            self._load_notes(folder)
+            return
+        for strategy in self.strategies:
+            strategy.end_task(self.module.context, known)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._save_notes(folder)
+        seals.seal_folder(folder)
 
     def _save_notes(self, folder: Path) -> None:
         for index, strategy in enumerate(self.strategies):
