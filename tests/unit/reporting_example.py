@@ -50,6 +50,8 @@ def metrics(methods: list[str], seeds: list[int], tasks: list[str]) -> pd.DataFr
             put(task, "next_character_accuracy", 0.1 + shift / 4, "share")
             for script, value in SCRIPTS.items():
                 put(task, f"next_character_accuracy_{script}", value * (0.2 + shift / 2), "share")
+                bits = (8 - 6 * value) * (1 - shift / 4)
+                put(task, f"bits_per_character_{script}", bits, "bit/character")
         if method != "base":
             put("english", "english_retention", 2.0 / english, "ratio")
 
@@ -240,6 +242,7 @@ def _measure(rows, method, seed, through, level):
             for script, share in SHARES.items():
                 value = share * (0.12 + 0.62 * max(known, 0) ** 0.8)
                 put(domain, f"next_character_accuracy_{script}", value, "share")
+                put(domain, f"bits_per_character_{script}", 9 * (1 - value), "bit/character")
     if method != "base":
         put("english", "english_retention", BEFORE["english"] / level["english"], "ratio")
 

@@ -10,10 +10,11 @@ from jadapt.evaluation import likelihood
 from jadapt.evaluation.likelihood import Tally, _count_characters
 
 
-def counted(gold, guess, pieces):
+def counted(gold, guess, pieces, nats=None):
     """Tally one document given as lists of pieces."""
     ids = {piece: index for index, piece in enumerate(pieces)}
-    parts = [(np.array([ids[p] for p in gold]), np.array([ids[p] for p in guess]))]
+    nats = np.ones(len(gold)) if nats is None else np.array(nats)
+    parts = [(np.array([ids[p] for p in gold]), np.array([ids[p] for p in guess]), nats)]
     tally = Tally()
     _count_characters(
         parts, [piece if isinstance(piece, bytes) else piece.encode() for piece in pieces], tally
@@ -48,10 +49,20 @@ def test_perfect_predictions_score_every_character(gold):
     assert tally.bytes == len("".join(gold).encode())
 
 
+def test_the_surprise_of_a_piece_is_shared_by_its_characters():
+    first, rest = "語".encode()[:1], "語".encode()[1:]
+    pieces = ["カあ", first, rest, "漢字a", "。"]
+    tally = counted(["カあ", first, rest, "漢字a", "。"], pieces, pieces, [2.0, 5.0, 1.0, 3.0, 4.0])
+    assert tally.script_nats == pytest.approx(
+        {"katakana": 1, "hiragana": 1, "kanji": 5 + 1 + 2, "other": 1 + 4}
+    )
+
+
 def test_metrics_follow_from_the_sums():
     tally = Tally(nats=30 * math.log(2), tokens=10, bytes=15)
     tally.characters.update(hiragana=4, kanji=1)
     tally.correct.update(hiragana=1)
+    tally.script_nats.update({"hiragana": 24 * math.log(2), "kanji": 6 * math.log(2)})
     values = {name: value for name, value, _, _ in tally.metrics()}
     assert values["bits_per_byte"] == pytest.approx(2)
     assert values["bits_per_character"] == pytest.approx(6)
@@ -59,6 +70,8 @@ def test_metrics_follow_from_the_sums():
     assert values["next_character_accuracy"] == pytest.approx(0.2)
     assert values["next_character_accuracy_hiragana"] == pytest.approx(0.25)
     assert values["next_character_accuracy_kanji"] == 0
+    assert values["bits_per_character_hiragana"] == pytest.approx(6)
+    assert values["bits_per_character_kanji"] == pytest.approx(6)
     assert "next_character_accuracy_katakana" not in values
 
 
@@ -83,5 +96,6 @@ def test_documents_are_put_together_across_rows():
     ]
     tally = likelihood.evaluate(model, rows, token_bytes, batch_size=2)
     assert tally.tokens == 3
+    assert sum(tally.script_nats.values()) == pytest.approx(tally.nats)
     assert tally.bytes == 4
     assert +tally.characters == {"kanji": 1, "other": 1}

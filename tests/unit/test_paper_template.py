@@ -159,7 +159,9 @@ SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="200">'
     '<rect width="400" height="200" fill="#888"/></svg>'
 )
-FIGURES = ("convergence", "forgetting", "scripts", "retention", "pareto", "ablations")
+FIGURES = (
+    "convergence", "forgetting", "scripts", "script_bits", "retention", "pareto", "ablations",
+)  # fmt: skip
 ALL = ["sft", "lora", "dora", "houlsby", "prefix", "den", "replay", "l2", "ewc", "online_ewc"]
 ALL += ["gem", "agem", "lora_replay", "lora_ewc", "joint"]
 FISHER = {"strength": 100.0, "fisher": "sampled", "rows": 4, "draws": 1}
@@ -199,7 +201,7 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
     example.write(folder, methods, seeds, tasks)
     (folder / "settings.json").write_text(json.dumps(configured(methods)))
     (folder / "figures").mkdir()
-    for name in FIGURES if searched else FIGURES[:4]:
+    for name in FIGURES if searched else FIGURES[:5]:
         (folder / "figures" / f"{name}.svg").write_text(SVG)
     metrics = tables.read_metrics(folder / "metrics.csv")
     efficiency = tables.read_efficiency(folder / "efficiency.csv")

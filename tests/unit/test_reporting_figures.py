@@ -48,6 +48,7 @@ def test_figures_draw(study):
     assert len(figures.convergence(example.curves(*study)).axes) == 3
     assert len(figures.forgetting(example.metrics(*study)).axes) == 1
     assert len(figures.scripts(example.metrics(*study)).axes) == len(example.SCRIPTS)
+    assert len(figures.script_bits(example.metrics(*study)).axes) == len(example.SCRIPTS)
     # One panel a method, and the scale.
     assert len(visible(figures.retention(example.metrics(*study)))) == len(study[0]) + 1
 
@@ -57,7 +58,9 @@ def words(figure):
     return {text.get_text() for text in figure.findobj(style.pyplot.Text) if text.get_text()}
 
 
-@pytest.mark.parametrize("name", ["convergence", "forgetting", "scripts", "retention", "pareto"])
+@pytest.mark.parametrize(
+    "name", ["convergence", "forgetting", "scripts", "script_bits", "retention", "pareto"]
+)
 def test_many_methods_are_all_named_and_fit_the_page(whole, name):
     table = {"convergence": "curves", "pareto": "grid"}.get(name, "metrics")
     figure = getattr(figures, name)(whole[table])

@@ -16,7 +16,9 @@ from jadapt.corpora.splits import leaks
 
 pytestmark = pytest.mark.chain
 
-FIGURES = ("ablations", "convergence", "forgetting", "pareto", "retention", "scripts")
+FIGURES = (
+    "ablations", "convergence", "forgetting", "pareto", "retention", "script_bits", "scripts",
+)  # fmt: skip
 TABLES = ("corpora", "efficiency", "learning_rates", "methods", "results", "transfer")
 DOMAINS = ("english", "everyday", "cloud", "devdocs")
 TASKS = ("everyday", "cloud")

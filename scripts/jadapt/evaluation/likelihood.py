@@ -1,4 +1,12 @@
-"""Bits per byte, perplexity and next-character accuracy of a model on held-out documents."""
+"""Bits per byte, perplexity and next-character accuracy of a model on held-out documents.
+
+By script, bits are attributed to characters. A token's surprise is shared equally among the
+characters that it spells, so that a piece of three kana gives each a third; a token that spells a
+part of a character only, as byte tokens do, gives that character all of its surprise
+(`jadapt.text.attribution`). The shares of a text sum to its surprise, so the bits of the scripts,
+weighted by their characters, sum to ``bits_per_character``. The rule is a definition of this
+project: a model of pieces assigns no probability to the single characters within a piece.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +20,14 @@ from transformers import PreTrainedModel
 
 from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.models.scoring import batches, score
+from jadapt.text.attribution import character_shares, character_starts
 from jadapt.text.scripts import NAMES, script_classes
 
 # The paper reports Japanese by these; Latin letters, digits and the rest are one class.
 REPORTED_SCRIPTS = ("hiragana", "katakana", "kanji", "other")
+
+# Labels, predictions and surprises in nats of a stretch of one document, each of shape (tokens,).
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -27,13 +39,14 @@ class Tally:
     bytes: int = 0
     characters: Counter = field(default_factory=Counter)
     correct: Counter = field(default_factory=Counter)
+    script_nats: Counter = field(default_factory=Counter)
 
     def metrics(self) -> list[tuple[str, float, str, int]]:
         """Return (metric, value, unit, number of items averaged over).
 
         ``bits_per_byte`` divides by the UTF-8 bytes of the text, ``bits_per_character`` by its
         code points, ``perplexity`` is per token and depends on the tokenizer. The end of a
-        document is not scored.
+        document is not scored. Metrics by script are of the characters of one script.
         """
         characters = sum(self.characters.values())
         bits = self.nats / math.log(2)
@@ -52,6 +65,9 @@ class Tally:
             if count := self.characters[script]:
                 name = f"next_character_accuracy_{script}"
                 rows.append((name, self.correct[script] / count, "share", count))
+                bits = self.script_nats[script] / math.log(2)
+                name = f"bits_per_character_{script}"
+                rows.append((name, bits / count, "bit/character", count))
         return rows
 
 
@@ -74,37 +90,35 @@ def evaluate(
         The sums over all scored tokens.
     """
     tally = Tally()
-    predictions: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    predictions: dict[int, list[Part]] = {}
     for batch in batches(rows, batch_size):
         nats, predicted = score(model, batch)
         scored = batch["labels"] != UNSCORED
         tally.nats += float(nats[scored].sum())
         tally.tokens += int(scored.sum())
         for row in range(len(scored)):
-            for document, gold, guess in _documents(
-                batch["document"][row], batch["labels"][row], predicted[row], scored[row]
-            ):
-                predictions.setdefault(document, []).append((gold, guess))
+            arrays = (batch["labels"][row], predicted[row], nats[row])
+            for document, part in _documents(batch["document"][row], arrays, scored[row]):
+                predictions.setdefault(document, []).append(part)
     for parts in predictions.values():
         _count_characters(parts, token_bytes, tally)
     return tally
 
 
 def _documents(
-    document: np.ndarray, labels: np.ndarray, predicted: np.ndarray, scored: np.ndarray
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Split one row into its documents' scored labels and predictions."""
+    document: np.ndarray, arrays: Part, scored: np.ndarray
+) -> Iterator[tuple[int, Part]]:
+    """Split one row into its documents' scored labels, predictions and surprises."""
     edges = np.flatnonzero(np.diff(document)) + 1
     for start, stop in zip([0, *edges], [*edges, len(document)], strict=True):
         keep = scored[start:stop]
         if document[start] >= 0 and keep.any():
-            yield int(document[start]), labels[start:stop][keep], predicted[start:stop][keep]
+            gold, guess, nats = (array[start:stop][keep] for array in arrays)
+            yield int(document[start]), (gold, guess, nats)
 
 
-def _count_characters(
-    parts: list[tuple[np.ndarray, np.ndarray]], token_bytes: list[bytes], tally: Tally
-) -> None:
-    """Add one document's characters, by script, and how many of them were predicted.
+def _count_characters(parts: list[Part], token_bytes: list[bytes], tally: Tally) -> None:
+    """Add one document's characters, by script, their surprise and how many were predicted.
 
     Next-character accuracy: let the model choose its most probable next token at every token
     boundary of the text. A byte of the true token counts as predicted if the chosen token agrees
@@ -112,27 +126,28 @@ def _count_characters(
     predicted if all its bytes do. The definition is the same for pieces of several characters and
     for characters spelt as several byte tokens.
     """
-    text = bytearray()
+    pieces: list[bytes] = []
     hits: list[bool] = []
-    for gold, guess in parts:
+    for gold, guess, _ in parts:
         for true_id, guessed_id in zip(gold.tolist(), guess.tolist(), strict=True):
             true = token_bytes[true_id]
             common = len(true) if true_id == guessed_id else _common(true, token_bytes[guessed_id])
-            text += true
+            pieces.append(true)
             hits += [True] * common + [False] * (len(true) - common)
+    text = b"".join(pieces)
     tally.bytes += len(text)
-    raw = np.frombuffer(bytes(text), dtype=np.uint8)
-    # UTF-8: every byte that is not 10xxxxxx begins a character.
-    starts = np.flatnonzero((raw & 0xC0) != 0x80)
+    starts = character_starts(text)
     if not len(starts):
         return
     correct = np.logical_and.reduceat(np.array(hits), starts)
-    scripts = script_classes(bytes(text).decode("utf-8"))
+    nats = character_shares(pieces, np.concatenate([nats for *_, nats in parts]))
+    scripts = script_classes(text.decode("utf-8"))
     for index, name in enumerate(NAMES):
         mask = scripts == index
         reported = name if name in REPORTED_SCRIPTS else "other"
         tally.characters[reported] += int(mask.sum())
         tally.correct[reported] += int(correct[mask].sum())
+        tally.script_nats[reported] += float(nats[mask].sum())
 
 
 def _common(left: bytes, right: bytes) -> int:

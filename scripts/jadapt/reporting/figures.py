@@ -20,14 +20,24 @@ from jadapt.reporting.labels import SCRIPTS, domain_label, families, in_order, m
 from jadapt.reporting.legends import family_legend, legend
 from jadapt.reporting.statistics import estimate, summarise
 from jadapt.reporting.summaries import (
-    accuracy_by_script,
+    ACCURACY,
+    CHARACTER_BITS,
+    by_script,
     home_domain,
     learning_and_forgetting,
     tasks,
 )
 from jadapt.reporting.variants import ablations
 
-__all__ = ["ablations", "convergence", "forgetting", "pareto", "retention", "scripts"]
+__all__ = [
+    "ablations",
+    "convergence",
+    "forgetting",
+    "pareto",
+    "retention",
+    "script_bits",
+    "scripts",
+]
 
 # More methods than this take a legend of their own beside the panel.
 CROWD = 6
@@ -92,9 +102,22 @@ def scripts(metrics: pd.DataFrame) -> Figure:
     Markers are means over seeds with their 95 % intervals, small dots the seeds; the shape of the
     marker tells the task.
     """
-    values = accuracy_by_script(metrics)
+    found = by_script(metrics, ACCURACY)
+    shares = found.assign(value=100 * found["value"])
+    return _dots(metrics, shares, ACCURACY, "next-character accuracy, %")
+
+
+def script_bits(metrics: pd.DataFrame) -> Figure:
+    """Draw bits per character in the same way: the fewer, the better the model predicts."""
+    values = by_script(metrics, CHARACTER_BITS)
+    return _dots(metrics, values, CHARACTER_BITS, "bits per character", from_zero=False)
+
+
+def _dots(
+    metrics: pd.DataFrame, values: pd.DataFrame, metric: str, label: str, *, from_zero: bool = True
+) -> Figure:
     if values.empty:
-        raise UserError("metrics.csv: no row's metric is next_character_accuracy_SCRIPT on a task")
+        raise UserError(f"metrics.csv: no row's metric is {metric}_SCRIPT on a task")
     methods = [name for names in families(values["method"]).values() for name in names]
     shown = [script for script in SCRIPTS if script in set(values["script"])]
     trained = [task for task in tasks(metrics) if task in set(values["domain"])]
@@ -109,9 +132,11 @@ def scripts(metrics: pd.DataFrame) -> Figure:
     for axis, script in zip(axes[0], shown, strict=True):
         draw_scripts(axis, values[values["script"] == script], methods, trained)
         axis.set_title(SCRIPTS[script], linespacing=1.3)
+        if from_zero:
+            axis.set_xlim(left=0)
     axes[0][0].set_yticks(range(len(methods)), [method_label(name) for name in methods])
     axes[0][0].set_ylim(len(methods) - 0.5, -0.5)
-    figure.supxlabel("next-character accuracy, %", fontsize=8)
+    figure.supxlabel(label, fontsize=8)
     if len(trained) > 1:
         figure.legend(
             handles=[
@@ -138,13 +163,13 @@ def draw_scripts(axis: Axes, values: pd.DataFrame, methods: list[str], trained: 
             colour = looks[method].colour
             if len(seeds) > 1:
                 axis.scatter(
-                    100 * seeds["value"], [place + offset + 0.1] * len(seeds), s=3, color=colour,
+                    seeds["value"], [place + offset + 0.1] * len(seeds), s=3, color=colour,
                     alpha=0.5, linewidths=0, zorder=2,
                 )  # fmt: skip
             axis.errorbar(
-                100 * mean,
+                mean,
                 place + offset,
-                xerr=None if math.isnan(half) else 100 * half,
+                xerr=None if math.isnan(half) else half,
                 color=colour,
                 marker=marker,
                 markersize=4.2,
@@ -159,4 +184,3 @@ def draw_scripts(axis: Axes, values: pd.DataFrame, methods: list[str], trained: 
         edge += len(names)
         axis.axhline(edge - 0.5, color="#cccccc", linewidth=0.6, zorder=0)
     axis.tick_params(axis="y", length=0)
-    axis.set_xlim(left=0)

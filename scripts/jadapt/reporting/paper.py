@@ -24,9 +24,9 @@ BUDGET = ("steps", "global_batch_size", "sequence_length", "seed")
 NO_HYPERPARAMETER = ("method", "learning_rate", "continual")
 
 
-def scripts_by_accuracy(metrics: pd.DataFrame) -> list[tuple[str, float]]:
-    """Return the scripts with their accuracy over all adapted models, the highest first."""
-    values = summaries.accuracy_by_script(metrics)
+def scripts_by(metrics: pd.DataFrame, metric: str) -> list[tuple[str, float]]:
+    """Return the scripts with their mean of a metric over all adapted models, the highest first."""
+    values = summaries.by_script(metrics, metric)
     values = values[values["method"] != BASE]
     means = values.groupby("script")["value"].mean().sort_values(ascending=False)
     return [(SCRIPTS[script].split("\n")[0], float(mean)) for script, mean in means.items()]
@@ -176,7 +176,8 @@ def _study(tables: Tables, settings: dict, found: list[Method]) -> dict[str, Any
         "overrides": overrides(settings, found),
         "level": LEVEL,
         "devices": sorted(set(adapted["device"])),
-        "scripts": scripts_by_accuracy(metrics),
+        "scripts": scripts_by(metrics, summaries.ACCURACY),
+        "script_bits": scripts_by(metrics, summaries.CHARACTER_BITS),
         "sources": int(available["source"].nunique()),
         "languages": [
             (LANGUAGES.get(code, code), int(characters)) for code, characters in languages.items()

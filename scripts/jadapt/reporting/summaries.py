@@ -12,6 +12,7 @@ from jadapt.reporting.statistics import estimate, summarise
 
 ACCURACY = "next_character_accuracy"
 BITS = "bits_per_byte"
+CHARACTER_BITS = "bits_per_character"
 
 
 def home_domain(metrics: pd.DataFrame) -> str:
@@ -88,13 +89,17 @@ def learning_and_forgetting(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "seed", "gain", "loss"])
 
 
-def accuracy_by_script(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return final next-character accuracies on the tasks by script: one row a value.
+def by_script(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the final values of a metric on the tasks by script: one row a value.
 
-    Columns ``method``, ``seed``, ``domain``, ``script`` and ``value`` (a share from 0 to 1).
+    Args:
+        metrics: the table of metrics.
+        metric: `ACCURACY` (shares from 0 to 1) or `CHARACTER_BITS` (bits per character).
+
+    Columns ``method``, ``seed``, ``domain``, ``script`` and ``value``.
     """
     rows = final(metrics)
-    prefix = f"{ACCURACY}_"
+    prefix = f"{metric}_"
     rows = rows[rows["metric"].str.startswith(prefix) & rows["evaluated_on"].isin(tasks(metrics))]
     rows = rows.assign(script=rows["metric"].str.removeprefix(prefix), domain=rows["evaluated_on"])
     rows = rows[rows["script"].isin(SCRIPTS)]

@@ -8,6 +8,8 @@ the choices that Japanese text needs:
 - The long-vowel mark ー is ``Common`` in Unicode, shared by both kana; here it is katakana, where
   nearly all of its uses are. Its half-width form ｰ and the half-width voicing marks ﾞﾟ go with it.
 - 〆 is ``Common`` with the extension Han; here it is kanji.
+- 〱 to 〵, which repeat kana in vertical text, are ``Common`` with the extension of both kana; here
+  they are hiragana, which they mostly repeat.
 - Half-width kana, circled kana, compatibility ideographs and the supplementary planes belong to the
   script that Unicode gives them, so normalising to NFKC does not change the class of a letter.
 - ``digit`` is every decimal digit (general category Nd), full-width ones included.
@@ -25,7 +27,7 @@ NAMES = ("hiragana", "katakana", "kanji", "latin", "digit", "other")
 """Class names; the number of a class is its place in this tuple."""
 
 _PATTERNS = (
-    r"\p{Script=Hiragana}",
+    r"[\p{Script=Hiragana}\u3031-\u3035]",
     r"[\p{Script=Katakana}\u30FC\uFF70\uFF9E\uFF9F]",
     r"[\p{Script=Han}\u3006]",
     r"\p{Script=Latin}",
