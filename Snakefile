@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
+from jadapt import cluster, leftovers
 from jadapt.errors import one_line
 from jadapt.settings import read_yaml
 
@@ -33,3 +34,15 @@ rule all:
         rules.paper.output,
         # Named as well: Snakemake does not miss a file that only lies between two others.
         TABLES.values(),
+
+
+# Jobs of a Snakemake that was killed would be submitted a second time.
+onstart:
+    with one_line():
+        leftovers.refuse(Path.cwd())
+
+
+# SLURM's own words for a job it refused are far up by now.
+onerror:
+    for _line in cluster.explain(log):
+        print(_line, file=sys.stderr)

@@ -3,7 +3,7 @@ import itertools
 import json
 from pathlib import Path
 
-from jadapt import modules, runs
+from jadapt import cluster, modules, runs
 from jadapt import settings as study_settings
 from jadapt.errors import one_line
 
@@ -14,6 +14,7 @@ with one_line():
     config = study_settings.validate(
         config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
     )
+    SITE = cluster.read_site(Path(workflow.basedir, cluster.SITE_FILE))
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
@@ -110,6 +111,12 @@ def training_resources(run):
         "threads": settings["threads"],
         "gpu": settings["devices"] if on_gpu else 0,
     }
+
+
+def on_cluster(stage, **portable):
+    """Memory and minutes of a stage's jobs, growing with each attempt, and what the user's file
+    (profiles/slurm/local.yaml) says of the stage."""
+    return cluster.resources(SITE, stage, **portable)
 
 
 def methods_code(run):

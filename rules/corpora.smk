@@ -70,8 +70,7 @@ rule corpus:
         environment("corpora")
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        **on_cluster("corpus", mem_mb=3000, runtime=60),
     params:
         code=code("build_corpus.py", "corpora", "text"),
         settings=corpus_settings,

@@ -33,9 +33,11 @@ for _runs, _seeds in [
         conda:
             environment("training")
         threads: 1
+        # Short: a cluster takes several at once, as many as the profile says.
+        group:
+            "evaluations"
         resources:
-            mem_mb=4000,
-            runtime=120,
+            **on_cluster("evaluate", mem_mb=4000, runtime=120),
         params:
             code=lambda wildcards: evaluation_code(wildcards.run),
             study=config["study"],

@@ -16,8 +16,7 @@ rule tokenizer:
         environment("corpora")
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **on_cluster("tokenizer", mem_mb=4000, runtime=30),
     params:
         code=code("train_tokenizer.py", "text"),
         settings=as_json(
@@ -53,8 +52,7 @@ rule tokens:
         environment("corpora")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        **on_cluster("tokens", mem_mb=1000, runtime=60),
     params:
         code=code("encode.py", "text", "data"),
         folder=subpath(output.meta, parent=True),

@@ -14,8 +14,7 @@ rule initial_model:
     conda:
         environment("training")
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **on_cluster("initial_model", mem_mb=4000, runtime=30),
     params:
         code=code("prepare_model.py", "text", "models"),
         settings=as_json(MODELS["models"][config["model"]]),
@@ -48,8 +47,7 @@ rule pretrain:
         environment("training")
     threads: training_resources("base")["threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **on_cluster("base", mem_mb=4000, runtime=240),
         gpu=training_resources("base")["gpu"],
     params:
         code=training_code("base"),
@@ -89,8 +87,7 @@ rule search:
         environment("training")
     threads: lambda wildcards: training_resources(wildcards.run)["threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **on_cluster("search", mem_mb=4000, runtime=240),
         gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
     params:
         code=lambda wildcards: search_code(wildcards.run),
@@ -125,8 +122,7 @@ rule ablation:
         environment("training")
     threads: lambda wildcards: training_resources(ablated_run(wildcards.ablation))["threads"]
     resources:
-        mem_mb=4000,
-        runtime=480,
+        **on_cluster("ablation", mem_mb=4000, runtime=480),
         gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))["gpu"],
     params:
         code=lambda wildcards: search_code(ablated_run(wildcards.ablation)),
@@ -173,8 +169,7 @@ for _seeds in runs.seed_batches(config):
             environment("training")
         threads: lambda wildcards: training_resources(wildcards.run)["threads"]
         resources:
-            mem_mb=4000,
-            runtime=480,
+            **on_cluster("adapt", mem_mb=4000, runtime=480),
             gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
         params:
             code=lambda wildcards: training_code(wildcards.run),

@@ -64,14 +64,21 @@ def alone(directory: Path) -> Iterator[None]:
         except OSError:
             stream.seek(0)
             raise UserError(
-                f"{path}: process {stream.read().strip() or '(unknown)'} still trains this run; "
+                f"{path}: {stream.read().strip() or 'another process'} still trains this run; "
                 "wait for it, or stop it, and start again"
             ) from None
         stream.truncate(0)
-        stream.write(str(os.getpid()))
+        stream.write(_whereabouts())
         stream.flush()
         # The lock ends with the process, however it ends; the file stays and means nothing.
         yield
+
+
+def _whereabouts() -> str:
+    """Name this process in words by which another host's user can find and stop it."""
+    job = os.environ.get("SLURM_JOB_ID")
+    where = f"process {os.getpid()} on {platform.node()}"
+    return f"{where} (SLURM job {job}: scancel {job})" if job else where
 
 
 def claim(directory: Path, expected: dict) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lightning.pytorch
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from nemo import lightning as nl
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
@@ -22,6 +23,7 @@ from jadapt.methods.strategy import Batch, Context
 from jadapt.models.scoring import mean_loss
 from jadapt.text.tokenizers import Tokenizer
 from jadapt.training import checkpoints, meters
+from jadapt.training.devices import check_batch, check_devices
 from jadapt.training.method_steps import MethodSteps
 from jadapt.training.module import AdaptationModule
 from jadapt.training.optimisation import optimiser_module
@@ -60,6 +62,7 @@ class Run:
     def __init__(
         self, settings: dict, places: Places, tokenizer: Tokenizer, module: AdaptationModule
     ):
+        check_devices(settings)
         self.settings = settings
         self.places = places
         self.module = module
@@ -190,7 +193,7 @@ class Run:
         accumulation = settings["global_batch_size"] // (
             settings["micro_batch_size"] * settings["devices"]
         )
-        return nl.Trainer(
+        trainer = nl.Trainer(
             accelerator=settings["accelerator"],
             devices=settings["devices"],
             strategy="auto",
@@ -204,9 +207,13 @@ class Run:
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
-            plugins=[checkpoints.SealedCheckpointIO()],
+            # Not Lightning's own reading of SLURM's variables, which wants a task a device and
+            # ignores the signal that a time limit is announced with.
+            plugins=[checkpoints.SealedCheckpointIO(), LightningEnvironment()],
             callbacks=callbacks,
         )
+        check_batch(settings, trainer.world_size, accumulation)
+        return trainer
 
     def _prepare(self, place: int) -> None:
         """Tell method and strategies of the task; before the first, of the language known so far.

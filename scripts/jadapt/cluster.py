@@ -1,0 +1,107 @@
+"""What a cluster is asked for: the resources of a stage, and what to change when it refuses a job.
+
+Imported by the Snakefile on every call, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jadapt import settings as study_settings
+
+# What a user's own cluster names differently; git does not track it.
+SITE_FILE = "profiles/slurm/local.yaml"
+EVERY_STAGE = "every_stage"
+GROWING = ("mem_mb", "runtime")
+
+# A part of SLURM's answer, the key to change, and how.
+REMEDIES = (
+    (r"account.*isn't valid|[Ii]nvalid account|account.*not", "slurm_account",
+     "name an account of yours (sacctmgr show assoc user=$USER)"),
+    (r"invalid partition|[Ii]nvalid partition", "slurm_partition",
+     "name a partition of this cluster (sinfo -s)"),
+    (r"[Ii]nvalid generic resource|gres|GRES|[Ii]nvalid Trackable RESource", "slurm_partition",
+     "name a partition with such GPUs (sinfo -o '%P %G'), their gpu_model, or train without "
+     "(training.accelerator: cpu in the study)"),
+    (r"node configuration is not available|[Nn]ode count specification invalid", "slurm_partition",
+     "name a partition whose nodes have that much (sinfo -o '%P %c %m %G'), or ask for less: "
+     "mem_mb there, training.devices and training.threads in the study"),
+    (r"[Tt]ime limit|TIMELIMIT|time limit", "runtime", "ask for fewer minutes"),
+    (r"[Mm]emory specification|[Mm]emory required", "mem_mb", "ask for less memory"),
+    (r"[Qq][Oo][Ss]", "qos", "name a quality of service of yours"),
+    (r"[Ff]eature|constraint", "constraint", "name a feature of this cluster (sinfo -o '%P %f')"),
+)  # fmt: skip
+_REFUSED = (
+    re.compile(r"SLURM sbatch failed\. The error message was '(?P<answer>.*?)'\.\s*$", re.M | re.S),
+    re.compile(r"Job submission failed with exception: (?P<answer>.*?)$", re.M),
+)
+_RULE = re.compile(r"^Error in (?:rule|group) (?P<rule>\w+)[^:\n]*:?$", re.M)
+
+
+def read_site(path: Path) -> dict[str, dict]:
+    """Read the user's file of resources by stage; an absent one asks for nothing of its own.
+
+    Raises:
+        UserError: the file is not YAML, or breaks ``config/schemas/cluster.schema.json``.
+    """
+    if not path.exists():
+        return {}
+    site = study_settings.read_yaml(path)
+    study_settings.check(site, study_settings.read_schema("cluster"), SITE_FILE)
+    return site
+
+
+def resources(site: dict[str, dict], stage: str, **portable: int) -> dict[str, Any]:
+    """Return the resources of the jobs of a stage, for a rule's ``resources``.
+
+    Args:
+        site: what `read_site` returned.
+        stage: a key of the schema.
+        portable: what the rule asks for on any cluster; the user's file goes before it.
+
+    Returns:
+        Memory and minutes as functions that ask for more at every attempt, anything else as it is.
+    """
+    asked = {**portable, **site.get(EVERY_STAGE, {}), **site.get(stage, {})}
+    return {key: _growing(value) if key in GROWING else value for key, value in asked.items()}
+
+
+def _growing(value: int) -> Callable[..., int]:
+    return lambda wildcards, attempt: value * attempt
+
+
+def refusals(log: str) -> Iterator[tuple[str, str, str, str]]:
+    """Find the jobs that SLURM refused in the text of Snakemake's log.
+
+    Yields:
+        Rule, SLURM's answer, the key of the site file to change, and how; each combination once.
+    """
+    seen = set()
+    for pattern in _REFUSED:
+        for match in pattern.finditer(log):
+            answer = " ".join(match["answer"].split())
+            # Snakemake names the rule before the message of its error.
+            named = list(_RULE.finditer(log, 0, match.start()))
+            rule = named[-1]["rule"] if named else "?"
+            if (rule, answer) not in seen:
+                seen.add((rule, answer))
+                yield rule, answer, *_remedy(answer)
+
+
+def _remedy(answer: str) -> tuple[str, str]:
+    for pattern, key, advice in REMEDIES:
+        if re.search(pattern, answer):
+            return key, advice
+    return "slurm_partition", "see `man sbatch` for the answer"
+
+
+def explain(log_file: str | Path) -> list[str]:
+    """Return a line for each rule whose jobs SLURM refused: its answer and the key to change."""
+    log = Path(log_file).read_text(encoding="utf-8", errors="replace")
+    return [
+        f"error: SLURM refused a job of rule {rule}: {answer}; {SITE_FILE}: {key}: {advice}"
+        for rule, answer, key, advice in refusals(log)
+    ]
