@@ -71,6 +71,21 @@ class Ledger:
     conditions: dict[str, dict[str, Any]]
     obstacles: dict[str, str]
 
+    def unmet(self, config: dict[str, Any]) -> list[str]:
+        """Return the names of the conditions that a study's configuration does not meet."""
+        return [
+            name
+            for name, condition in self.conditions.items()
+            if _setting(config, condition["key"]) not in condition["values"]
+        ]
+
+
+def _setting(config: dict[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
 
 def read(path: str | Path, domains: Iterable[str] = ()) -> Ledger:
     """Read and check a file of claims.
@@ -138,3 +153,10 @@ def _check_claim(claim: Claim, content: dict, vocabulary: Vocabulary, path: str)
                     expressions.evaluate(text, claim.published)
             except UserError as error:
                 raise UserError(f"{at}.{key}: {error}") from None
+
+
+def read_sources(path: str | Path) -> dict[str, dict[str, str]]:
+    """Read only where the claims of a file were published."""
+    content = settings.read_yaml(path)
+    settings.check(content, settings.read_schema("claims"), str(path))
+    return content["sources"]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from jadapt.reporting.labels import BASE, in_order
+from jadapt.reporting.labels import BASE, in_order, method_label
 from jadapt.reporting.present import INTERVAL
 from jadapt.reporting.statistics import LEVEL, estimate, holm
 
@@ -190,3 +191,24 @@ def _by_seed(
         )
     # A plain mean: a task that one seed lacks must not flatter that seed.
     return pd.DataFrame(found).mean(axis=1, skipna=False)
+
+
+def summary(curves: pd.DataFrame) -> dict[str, Any]:
+    """Return what the text says about the course of training.
+
+    ``order`` pairs methods with their steps to convergence as estimates, the soonest first;
+    ``tested`` tells whether there were seeds enough to test for overfitting, ``overfitting`` names
+    the methods for which the test finds it.
+    """
+    tests = overfits(curves)
+    steps = [
+        (method_label(name), estimate(steps_to_converge(curves, name))) for name in tests["method"]
+    ]
+    finite = [(label, found) for label, found in steps if math.isfinite(found.mean)]
+    return {
+        "near": NEAR,
+        "end": END,
+        "order": sorted(finite, key=lambda item: item[1].mean),
+        "tested": bool(tests["p"].notna().any()),
+        "overfitting": [method_label(name) for name in tests.loc[tests["overfits"], "method"]],
+    }

@@ -41,8 +41,8 @@ def bootstrap_interval(values: pd.Series) -> tuple[float, float]:
     """Return the ends of the 95 % percentile interval of the mean by the bootstrap.
 
     Seeds are drawn with replacement, 10,000 times with a fixed start, so that the same values give
-    the same interval. With few seeds it is too narrow: means of n values can leave the range of
-    these in no direction. (NaN, NaN) with fewer than two values or a missing one.
+    the same interval. With few seeds it is too narrow: no mean of drawn seeds leaves the range of
+    the measured ones. (NaN, NaN) with fewer than two values or a missing one.
     """
     from scipy.stats import bootstrap  # slow to load
 

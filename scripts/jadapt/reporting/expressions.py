@@ -1,7 +1,8 @@
 """The expressions of the claims ledger: what they may name, checked before anything is measured.
 
-`simpleeval` walks the tree of an expression; of what it knows, only numbers, words, names, calls and
-the four arithmetic operations are left switched on. Imported by the Snakefile, so nothing heavy.
+`simpleeval` walks the tree of an expression; of what it knows, only numbers, words, names, calls
+and the four arithmetic operations are left switched on. Imported by the Snakefile, so nothing
+heavy.
 """
 
 from __future__ import annotations

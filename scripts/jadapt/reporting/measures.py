@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from jadapt.errors import nearest
 from jadapt.reporting import dynamics, shapes, summaries
 from jadapt.reporting.expressions import HOME, LAYERS, TASKS
 from jadapt.reporting.labels import BASE
@@ -107,9 +106,7 @@ class Measures:
     def _need(self, run: str, table: pd.DataFrame) -> pd.DataFrame:
         rows = table[table["method"] == run]
         if rows.empty:
-            known = sorted(set(table["method"]))
-            hint = nearest(run, known) if "did you mean" in nearest(run, known) else ""
-            raise Untestable(f"the study has no run '{run}'{hint}")
+            raise Untestable(f"the study has no run '{run}'")
         return rows
 
     def _noted(self, run: str, values: pd.Series) -> pd.Series | float:
