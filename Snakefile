@@ -25,6 +25,7 @@ include: "rules/corpora.smk"
 include: "rules/tokenizers.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/claims.smk"
 include: "rules/paper.smk"
 
 

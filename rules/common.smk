@@ -6,6 +6,7 @@ from pathlib import Path
 from jadapt import cluster, modules, runs
 from jadapt import settings as study_settings
 from jadapt.errors import one_line
+from jadapt.reporting import claims as published_claims
 
 # A mistake in the configuration ends here, with one line, before any rule is built.
 with one_line():
@@ -15,6 +16,10 @@ with one_line():
         config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
     )
     SITE = cluster.read_site(Path(workflow.basedir, cluster.SITE_FILE))
+    CLAIMS = "config/claims.yaml"
+    PUBLISHED = published_claims.read(
+        f"{workflow.basedir}/{CLAIMS}", CATALOGUE["domains"]
+    )
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
@@ -165,6 +170,10 @@ TABLES = {
     if name != "grid" or SEARCH_TABLES
 }
 
+# What notebooks may read: the tables of measurements, and the verdicts that follow from them.
+LEDGER = f"{RESULTS}/claims.csv"
+READABLE = {**TABLES, "claims": LEDGER}
+
 
 def run_folder(run, seed):
     """Folder of a run; all runs of a study share one base model."""
@@ -209,7 +218,7 @@ NOTEBOOKS = {
 NOTEBOOKS = {
     name: facts
     for name, facts in NOTEBOOKS.items()
-    if set(facts["tables"]) <= set(TABLES)
+    if set(facts["tables"]) <= set(READABLE)
 }
 FIGURES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "figure"]
 TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "table"]
@@ -217,7 +226,7 @@ TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "ta
 
 def notebook_tables(name):
     """The tables that a notebook declares to read."""
-    return {table: TABLES[table] for table in NOTEBOOKS[name]["tables"]}
+    return {table: READABLE[table] for table in NOTEBOOKS[name]["tables"]}
 
 
 def papermill_parameters(name, stem):

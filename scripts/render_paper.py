@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jadapt.errors import UserError, run
 from jadapt.files import atomic, load_settings, write_text
-from jadapt.reporting import paper, tables
+from jadapt.reporting import claims, ledger, paper, tables
 from jadapt.reporting.present import present, typst
 from jadapt.reporting.template import Typst, compile_pdf, render
 
@@ -21,6 +21,8 @@ def parse() -> argparse.Namespace:
     for name in ("metrics", "efficiency", "curves", "corpora"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
+    parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
+    parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
     parser.add_argument("--settings", required=True, help="resolved configuration: JSON, or a path")
@@ -47,7 +49,11 @@ def main() -> None:
     )
     context = paper.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))
-    )
+    ) | {
+        "ledger": ledger.summary(
+            tables.read_claims(arguments.claims), claims.read_sources(arguments.sources)
+        )
+    }
     folder = arguments.output.resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".paper.", dir=folder) as name:

@@ -19,7 +19,20 @@ from PIL import Image
 import reporting_example as example
 from jadapt.errors import UserError
 from jadapt.files import load_settings
-from jadapt.reporting import comparisons, paper, quality, rates, runs, search, summaries, tables
+from jadapt.reporting import (
+    claims,
+    comparisons,
+    dynamics,
+    effects,
+    ledger,
+    paper,
+    quality,
+    rates,
+    runs,
+    search,
+    summaries,
+    tables,
+)
 from jadapt.reporting.present import escape_typst
 from jadapt.reporting.statistics import Estimate
 from jadapt.reporting.template import (
@@ -37,6 +50,7 @@ from jadapt.reporting.template import (
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "paper" / "paper.typ.j2"
 PARTS = [TEMPLATE, *sorted((ROOT / "paper" / "sections").glob("*.typ.j2"))]
+CLAIMS = ROOT / "config" / "claims.yaml"
 BIBLIOGRAPHY = ROOT / "paper" / "references.bib"
 
 NOT_PROSE = re.compile(
@@ -210,7 +224,15 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
         "efficiency": summaries.efficiency_table(efficiency),
         "corpora": summaries.corpora_table(tables.read_corpora(folder / "corpora.csv")),
         "transfer": quality.transfer_table(metrics),
+        "effects": effects.effects_table(metrics),
+        "convergence_statistics": dynamics.convergence_table(
+            tables.read_curves(folder / "curves.csv")
+        ),
     }
+    verdicts = ledger.judge(claims.read(CLAIMS), measured(methods, seeds, tasks, searched))
+    verdicts.to_csv(folder / "claims.csv", index=False)
+    for name, kind in (("claims", ledger.MEASUREMENT), ("claims_arithmetic", ledger.ARITHMETIC)):
+        printed[name] = ledger.printed_table(verdicts, kind)
     if searched:
         grid = tables.read_grid(folder / "grid.csv")
         printed["methods"] = quality.methods_table(efficiency, grid)
@@ -232,7 +254,7 @@ def set_paper(
         del options["grid"]
     options |= {"figures": "figures", "tables": "tables", "study": "example_1"}
     options |= {"template": TEMPLATE, "bibliography": BIBLIOGRAPHY, "output": output}
-    options |= {"settings": "settings.json"} | changes
+    options |= {"settings": "settings.json", "claims": "claims.csv", "sources": CLAIMS} | changes
     command = [sys.executable, str(ROOT / "scripts" / "render_paper.py")]
     command += [f"--{name}={value}" for name, value in options.items()]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -350,6 +372,9 @@ def measured(methods, seeds, tasks, searched=True) -> paper.Tables:
 def text_of(found: paper.Tables, methods) -> str:
     literature = load_settings(str(ROOT / "paper" / "literature.yaml"))
     context = paper.context(found, configured(methods), literature)
+    context["ledger"] = ledger.summary(
+        ledger.judge(claims.read(CLAIMS), found), claims.read_sources(CLAIMS)
+    )
     stubs = {"study": "s", "figure": lambda *a: Typst("[]"), "table": lambda *a: Typst("[]")}
     return render(TEMPLATE, context | stubs)
 

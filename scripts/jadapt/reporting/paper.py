@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from jadapt.errors import UserError
-from jadapt.reporting import comparisons, quality, search, summaries
+from jadapt.reporting import comparisons, dynamics, quality, search, summaries
 from jadapt.reporting.comparisons import direction
 from jadapt.reporting.labels import BASE, LANGUAGES, SCRIPTS, domain_label, join_words
 from jadapt.reporting.runs import Method, Tables, lowest_validation, methods, setter, whole
@@ -144,6 +144,7 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
         **_before(tables),
         **_results(tables, found),
         **_grid(tables, found),
+        "course": dynamics.summary(tables.curves),
         "earlier": earlier_study(literature),
         "literature": literature,
         "names": names,

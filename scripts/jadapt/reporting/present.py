@@ -78,6 +78,8 @@ class Column:
     digits: int | None = None
     # Repeated words in neighbouring rows are printed once.
     collapse: bool = False
+    # Width in the paper of a column of sentences, which wrap; others are as wide as their cells.
+    width: str | None = None
     # How the part of the column's name is written in its heading.
     part: Callable[[str], str] = domain_label
 
@@ -118,6 +120,24 @@ COLUMNS = {
     "final_training_loss": Column("Training loss", "final, nats ↓", digits=3),
     "device": Column("", "Device", _text, numeric=False),
     "seeds": Column("", "Seeds", count),
+    "steps_to_converge": Column("To within 5 % of the end", "steps ↓", digits=1),
+    "variance_at_end": Column("Last tenth", "variance, nats²", digits=4),
+    "validation_rise": Column("After the turning point", "validation loss", digits=4),
+    "training_change": Column("After the turning point", "training loss", digits=3),
+    "overfitting_p": Column("Overfitting", "p", probability),
+    "gain_difference": Column("Japanese gain, difference", "mean ± t", digits=3),
+    "gain_low": Column("Japanese gain, difference", "bootstrap from", digits=3),
+    "gain_high": Column("Japanese gain, difference", "to", digits=3),
+    "gain_effect": Column("Japanese gain, difference", "g", digits=1),
+    "loss_difference": Column("Known language lost, difference", "mean ± t", digits=3),
+    "loss_low": Column("Known language lost, difference", "bootstrap from", digits=3),
+    "loss_high": Column("Known language lost, difference", "to", digits=3),
+    "loss_effect": Column("Known language lost, difference", "g", digits=1),
+    "claim_source": Column("", "Published by", _text, numeric=False, collapse=True, width="16mm"),
+    "statement": Column("", "Claim", _text, numeric=False, width="78mm"),
+    "claimed": Column("", "Published", _text),
+    "here": Column("", "Here", _text),
+    "verdict": Column("", "Verdict", _text, numeric=False),
     "domain": Column(
         "", "Domain", lambda name: domain_label(_text(name)), numeric=False, collapse=True
     ),
@@ -143,6 +163,7 @@ class Printed:
     labels: list[str]
     numeric: list[bool]
     rows: list[list[str]]
+    widths: list[str | None]
 
     def frame(self) -> pd.DataFrame:
         """Return the same as a data frame, for display in a notebook."""
@@ -162,7 +183,7 @@ class Printed:
 
 def present(frame: pd.DataFrame) -> Printed:
     """Turn a table of numbers (see the module) into the table that is printed."""
-    printed = Printed([], [], [], [[] for _ in range(len(frame))])
+    printed = Printed([], [], [], [[] for _ in range(len(frame))], [])
     for name in frame.columns:
         metric, *part = str(name).split(":")
         if part and part[-1] in (INTERVAL, MARK):
@@ -182,6 +203,7 @@ def present(frame: pd.DataFrame) -> Printed:
         printed.groups.append(column.group)
         printed.labels.append(column.part(part[0]) if part else column.label)
         printed.numeric.append(column.numeric)
+        printed.widths.append(column.width)
         for row, cell in zip(printed.rows, cells, strict=True):
             row.append(cell)
     return printed
@@ -265,7 +287,7 @@ def typst(table: Printed) -> str:
     The half-width of an interval stands beneath its mean, so that wide tables fit the page.
     """
     alignment = ", ".join("right" if numeric else "left" for numeric in table.numeric)
-    columns = ", ".join("auto" for _ in table.numeric)
+    columns = ", ".join(width or "auto" for width in table.widths)
     head, rules = [], []
     if any(table.groups):
         for words, start, width in table.spans():

@@ -1,4 +1,4 @@
-"""The five tables that everything printed is made from, read with checks, and tables written."""
+"""The tables that everything printed is made from, read with checks, and tables written."""
 
 from __future__ import annotations
 
@@ -84,6 +84,27 @@ CORPORA = {
     "other": NUMBER,
     "attribution": TEXT,
 }
+CLAIMS = {
+    "study": TEXT,
+    "id": TEXT,
+    "source": TEXT,
+    "label": TEXT,
+    "kind": TEXT,
+    "statement": TEXT,
+    "relation": TEXT,
+    "expected": NUMBER,
+    "allowed_low": NUMBER,
+    "allowed_high": NUMBER,
+    "value": NUMBER,
+    "half_width": NUMBER,
+    "n": NUMBER,
+    "verdict": TEXT,
+    "reason": TEXT,
+    "unit": TEXT,
+    "digits": NUMBER,
+    "expression": TEXT,
+    "runs": TEXT,
+}
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
@@ -112,6 +133,11 @@ def read_grid(path: str | Path) -> pd.DataFrame:
 def read_corpora(path: str | Path) -> pd.DataFrame:
     """Read ``corpora.csv``: one row a domain and source; script columns count characters."""
     return _read(path, CORPORA)
+
+
+def read_claims(path: str | Path) -> pd.DataFrame:
+    """Read ``claims.csv``: one row a published claim, as `jadapt.reporting.ledger` judges it."""
+    return _read(path, CLAIMS)
 
 
 def _read(path: str | Path, columns: dict[str, str], *, may_be_empty: bool = False) -> pd.DataFrame:

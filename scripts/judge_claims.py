@@ -1,0 +1,41 @@
+"""Judge the published claims of the ledger by the tables of a study."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jadapt.errors import run
+from jadapt.files import atomic
+from jadapt.reporting import claims, ledger, tables
+from jadapt.reporting.runs import Tables
+
+
+def main() -> None:
+    """Parse the command line and write the table of verdicts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--claims", type=Path, required=True, help="the file of claims")
+    for name in ("metrics", "efficiency", "curves", "corpora"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
+    parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
+    parser.add_argument("--domains", nargs="*", default=[], help="domains that claims may name")
+    parser.add_argument(
+        "--unmet", nargs="*", default=[], help="conditions of the file that the study does not meet"
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    published = claims.read(arguments.claims, arguments.domains)
+    measured = Tables(
+        tables.read_metrics(arguments.metrics),
+        tables.read_efficiency(arguments.efficiency),
+        tables.read_curves(arguments.curves),
+        tables.read_corpora(arguments.corpora),
+        tables.read_grid(arguments.grid) if arguments.grid else None,
+    )
+    frame = ledger.judge(published, measured, arguments.unmet)
+    with atomic(arguments.output) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,374 @@
+"""The claims ledger: its file, its language, its arithmetic and its verdicts."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+import reporting_example as example
+from jadapt.errors import UserError
+from jadapt.files import load_settings
+from jadapt.reporting import claims, expressions, ledger, measures, runs, shapes, tables
+from jadapt.reporting.claims import Claim
+from jadapt.reporting.expressions import LAYERS, Vocabulary, evaluate
+from jadapt.reporting.statistics import Estimate, estimate
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAIMS = ROOT / "config" / "claims.yaml"
+QWEN = claims.read(CLAIMS).shapes["qwen2_5_0_5b"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return example.plausible(tmp_path_factory.mktemp("plausible"))
+
+
+@pytest.fixture(scope="module")
+def study(folder):
+    read = [tables.read_metrics, tables.read_efficiency, tables.read_curves]
+    read += [tables.read_corpora, tables.read_grid]
+    names = ("metrics", "efficiency", "curves", "corpora", "grid")
+    return runs.Tables(*(r(folder / f"{n}.csv") for r, n in zip(read, names, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def verdicts(study):
+    return ledger.judge(claims.read(CLAIMS), study, ["same_model", "gpu"]).set_index("id")
+
+
+def test_every_published_figure_of_the_earlier_study_is_in_the_ledger():
+    numbers = {
+        number for claim in claims.read(CLAIMS).claims for number in claim.published.values()
+    }
+    listed = """
+        11.84 11.21 94.4 1310720 494033920 0.265 655360 1048576 2097152 3670016 12.34 11.98 11.79
+        11.76 13.2 22.7 41.9 25.8 34.8 7.6 850 920 0.003 0.007 .923 .934 .887 .901 .834 .856 .92
+        .78 11.82 11.85 18.4 14.1 3.2 2.7 2.3 800 .487 .503 95 5
+    """
+    assert {float(word) for word in listed.split()} <= numbers
+
+
+def test_the_ledger_and_the_texts_list_of_figures_agree():
+    earlier = load_settings(str(ROOT / "paper" / "literature.yaml"))["earlier_study"]
+    by_id = {claim.id: claim for claim in claims.read(CLAIMS).claims}
+    for rank, count in earlier["parameters_by_rank"].items():
+        assert by_id[f"parameters_rank_{rank}"].published["count"] == count
+
+
+def test_sources_are_in_the_bibliography():
+    text = (ROOT / "paper" / "references.bib").read_text(encoding="utf-8")
+    for source in claims.read_sources(CLAIMS).values():
+        if "citation" in source:
+            assert f"{{{source['citation']}," in text
+
+
+# Counted by hand in 24 layers of 896 x 896, 896 x 128 and 896 x 4,864 matrices.
+@pytest.mark.parametrize(
+    ("rank", "layers", "count"),
+    [
+        (16, "all", 8_798_208),
+        (8, "qv", 540_672),
+        (8, "attention", 1_081_344),
+        (8, "mlp", 3_317_760),
+    ],
+)
+def test_lora_is_counted_on_the_true_shape(rank, layers, count):
+    assert shapes.lora_parameters(QWEN, rank, LAYERS[layers]) == count
+
+
+def test_the_model_is_counted_on_its_true_shape():
+    assert shapes.total_parameters(QWEN) == 494_032_768
+
+
+def test_counts_agree_with_transformers_own_model():
+    """The same formula on a small shape, against a model that is really built."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    shape = {
+        "layers": 2, "hidden_size": 24, "intermediate_size": 40, "attention_heads": 4,
+        "key_value_heads": 2, "head_size": 6, "vocabulary_size": 50,
+    }  # fmt: skip
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=50, hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
+        )
+    )  # fmt: skip
+    assert shapes.total_parameters(shape) == sum(p.numel() for p in model.parameters())
+    named = dict(model.named_modules())
+    for name, (inputs, outputs) in shapes.matrices(shape).items():
+        part = "self_attn" if name in LAYERS["attention"] else "mlp"
+        linear = named[f"model.layers.0.{part}.{name}"]
+        assert (linear.in_features, linear.out_features) == (inputs, outputs)
+
+
+def test_choices_of_matrices_are_found():
+    assert shapes.lora_choices(QWEN, 16, shapes.lora_parameters(QWEN, 16, LAYERS["qv"])) >= 1
+    assert shapes.lora_choices(QWEN, 16, 1_310_720) == 0
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "verdict"),
+    [
+        ("share_of_sft_stated", 100 * (1 - 0.63 / 11.21), "reproduced"),
+        ("trainable_share_stated", 100 * 1_310_720 / 494_033_920, "reproduced"),
+        ("memory_saved_stated", 100 * 9.5 / 22.7, "reproduced"),
+        ("convergence_stated", 100 * 70 / 920, "reproduced"),
+        ("time_and_speed_agree", 100 * (1 / 0.742 - 1), "reproduced"),
+        ("total_parameters", 494_032_768, "not reproduced"),
+        ("parameters_rank_16", 8_798_208, "not reproduced"),
+        ("parameters_rank_64", 35_192_832, "not reproduced"),
+        ("trainable_share", 100 * 8_798_208 / 494_032_768, "not reproduced"),
+        ("parameters_follow_rank", 5.6, "not reproduced"),
+    ],
+)
+def test_arithmetic_claims(verdicts, claim, value, verdict):
+    row = verdicts.loc[claim]
+    assert row["value"] == pytest.approx(value, rel=1e-9)
+    assert (row["kind"], row["verdict"], row["runs"]) == ("arithmetic", verdict, "")
+
+
+def test_measurements_are_paired_by_seed(study, verdicts):
+    costs = study.efficiency.set_index(["method", "seed"])["peak_memory_mib"]
+    saved = 100 * (1 - costs["lora"] / costs["sft"])
+    row = verdicts.loc["memory_order"]
+    assert (row["value"], row["half_width"]) == pytest.approx(
+        (estimate(saved).mean, estimate(saved).half_width)
+    )
+    assert row["n"] == 3
+    assert row["runs"] == "lora/1 lora/2 lora/3 sft/1 sft/2 sft/3"
+
+
+def test_scope_and_obstacles_give_reasons(verdicts):
+    silent = verdicts[verdicts["verdict"] == "cannot be tested here"]
+    assert (silent["reason"] != "").all()
+    assert "Qwen2.5-0.5B" in silent.loc["memory_saved", "reason"]
+    assert "BLEU" in silent.loc["bleu_sft", "reason"]
+    # What is out of scope is still measured, for the reader to see.
+    assert math.isfinite(silent.loc["memory_saved", "value"])
+    spoken = verdicts[verdicts["verdict"] != "cannot be tested here"]
+    assert (spoken["reason"] == "").all()
+
+
+def test_a_study_in_scope_gets_a_verdict(study):
+    found = ledger.judge(claims.read(CLAIMS), study, []).set_index("id")
+    assert found.loc["memory_saved", "verdict"] == "not reproduced"
+    assert found.loc["rank_4_perplexity", "reason"] == "the study has no run 'lora_r4'"
+
+
+def test_conditions_follow_the_configuration():
+    published = claims.read(CLAIMS)
+    config = {
+        "model": "qwen",
+        "training": {"accelerator": "gpu", "precision": "bf16-mixed"},
+        "methods": {"lora": {"rank": 16}},
+    }
+    assert published.unmet(config) == []
+    config["methods"]["lora"]["rank"] = 8
+    config["training"]["accelerator"] = "cpu"
+    assert published.unmet(config) == ["gpu", "rank_16"]
+    assert set(published.unmet({})) == set(published.conditions)
+
+
+def claim(relation, **keys):
+    return Claim("c", "s", "x", {}, "1", "10", relation, **keys)
+
+
+@pytest.mark.parametrize(
+    ("relation", "tolerance", "mean", "half", "verdict"),
+    [
+        ("equal", {"absolute": 1}, 10.5, 0.4, "reproduced"),
+        ("equal", {"absolute": 1}, 10.5, 0.6, "cannot be tested here"),
+        ("equal", {"relative": 0.2}, 11.5, 0.4, "reproduced"),
+        ("equal", {"absolute": 1}, 12.0, 0.4, "not reproduced"),
+        ("equal", {"absolute": 0}, 10.0, 0.0, "reproduced"),
+        ("at_least", {}, 11.0, 0.9, "reproduced"),
+        ("at_least", {}, 10.0, 0.0, "reproduced"),
+        ("at_least", {}, 9.0, 0.9, "not reproduced"),
+        ("at_most", {"absolute": 1}, 10.5, 0.2, "reproduced"),
+        ("at_most", {}, 10.5, 0.2, "not reproduced"),
+        ("above", {}, 10.0, 0.0, "not reproduced"),
+        ("above", {}, 10.5, 0.4, "reproduced"),
+        ("above", {}, 10.5, 0.6, "cannot be tested here"),
+        ("below", {}, 10.0, 0.0, "not reproduced"),
+        ("below", {}, 9.0, 0.9, "reproduced"),
+        ("below", {}, 10.0, math.nan, "cannot be tested here"),
+    ],
+)
+def test_the_whole_interval_decides(relation, tolerance, mean, half, verdict):
+    found = ledger.decide(claim(relation, tolerance=tolerance), Estimate(mean, half, 3))
+    assert found[0] == verdict
+
+
+def test_one_seed_decides_nothing_but_counts(tmp_path):
+    single = example.plausible(tmp_path, seeds=(1,))
+    found = runs.Tables(
+        tables.read_metrics(single / "metrics.csv"),
+        tables.read_efficiency(single / "efficiency.csv"),
+        tables.read_curves(single / "curves.csv"),
+        tables.read_corpora(single / "corpora.csv"),
+    )
+    table = ledger.judge(claims.read(CLAIMS), found, []).set_index("id")
+    assert table.loc["lora_learns_less", "reason"] == "a single seed has no interval"
+    # The share of parameters is the same for every seed.
+    assert table.loc["adapters_are_small", "verdict"] == "reproduced"
+
+
+def test_a_run_that_diverged_decides_nothing(study):
+    metrics = study.metrics.copy()
+    metrics.loc[(metrics["method"] == "lora") & (metrics["seed"] == 2), "value"] = math.nan
+    broken = runs.Tables(metrics, study.efficiency, study.curves, study.corpora, study.grid)
+    table = ledger.judge(claims.read(CLAIMS), broken, []).set_index("id")
+    assert table.loc["lora_learns_less", "reason"] == "a run that it needs has no finite result"
+
+
+def test_every_function_has_a_signature_and_a_definition(study):
+    defined = measures.Measures(study, claims.read(CLAIMS).shapes).functions()
+    assert set(defined) == set(expressions.SIGNATURES)
+
+
+VOCABULARY = Vocabulary(("everyday",), ("qwen2_5_0_5b",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "measured('sft', 'everyday', 'bits_per_byte')",
+        "-(a + 2.5) * cost('lora_r4', 'seconds') / b",
+        "lora_parameters('qwen2_5_0_5b', a * 2, 'qv')",
+    ],
+)
+def test_what_the_language_has(text):
+    expressions.check(text, ["a", "b"], VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("measured('sft', 'tasks', 'bits_per_bite')", "unknown metric 'bits_per_bite'; did you"),
+        ("measured('stf', 'tasks', 'bits_per_byte')", "unknown run 'stf'; did you mean 'sft'"),
+        ("measured('sft', 'evryday', 'perplexity')", "unknown domain 'evryday'; did you mean"),
+        ("cost('sft', 'second')", "unknown cost 'second'; did you mean 'seconds'"),
+        ("meazured('sft')", "unknown function 'meazured'; did you mean 'measured'"),
+        ("gain('sft', 'lora')", "gain takes 1 argument"),
+        ("gain(a)", "'a' is no run in quotes"),
+        ("gain('sft'", "is not an expression"),
+        ("c", "unknown number 'c'"),
+        ("a ** 9 ** 9", "is not allowed"),
+        ("a if b else 1", "is not allowed"),
+        ("'x' * 1000", "is not allowed"),
+        ("[1, 2]", "is not allowed"),
+        ("a.real", "is not allowed"),
+        ("().__class__.__bases__[0].__subclasses__()", "unknown function"),
+        ("__import__('os').system('true')", "unknown function"),
+        ("(lambda: 1)()", "unknown function"),
+        ("True", "is not allowed"),
+    ],
+)
+def test_what_the_language_has_not(text, message):
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
+        expressions.check(text, ["a", "b"], VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    "text", ["a.real", "a ** 9", "[a]", "f'{a}'", "a if a else 1", "a > 1", "open('x')", "{1: a}"]
+)
+def test_the_evaluator_itself_refuses_what_the_check_refuses(text):
+    with pytest.raises(UserError):
+        evaluate(text, {"a": 1.0})
+
+
+def test_division_by_zero_is_named():
+    with pytest.raises(UserError, match="divides by zero"):
+        evaluate("1 / a", {"a": 0})
+
+
+def broken(tmp_path, change):
+    content = yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
+    change(content, next(c for c in content["claims"] if c["id"] == "memory_saved"))
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        claims.read(path)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "expresion",
+            "1",
+            "unknown key 'claims.memory_saved.expresion'; did you mean 'expression'",
+        ),
+        ("expression", "cost('sft', 'mem')", "claims.memory_saved.expression: cost: unknown cost"),
+        ("expected", "savd", "claims.memory_saved.expected: unknown number 'savd'; did you mean"),
+        ("expected", "gain('sft')", "claims.memory_saved.expected: unknown function 'gain'"),
+        ("relation", "eqal", "claims.memory_saved.relation: unknown value 'eqal'; did you mean"),
+        ("source", "earlyer", "claims.memory_saved.source: unknown 'earlyer'; did you mean"),
+        ("scope", ["same_modle"], "claims.memory_saved.scope: unknown 'same_modle'; did you mean"),
+        ("obstacle", "other", "claims.memory_saved.obstacle: unknown 'other'"),
+        ("statement", "{svaed:g} %", "claims.memory_saved.statement: 'svaed' cannot be filled in"),
+        ("statement", "{saved:q}", "claims.memory_saved.statement"),
+        ("published", {"saved": "much"}, "claims.memory_saved.published.saved"),
+        ("id", "memory_sft", "claims.memory_sft: the id is used twice"),
+    ],
+)
+def test_a_mistake_in_the_file_names_claim_and_key(tmp_path, key, value, message):
+    found = broken(tmp_path, lambda _, entry: entry.update({key: value}))
+    assert message in found and str(tmp_path / "claims.yaml") in found
+
+
+def test_a_claim_needs_a_tolerance_or_a_reason(tmp_path):
+    assert "memory_saved.tolerance" in broken(tmp_path, lambda _, entry: entry.pop("tolerance"))
+    assert "claims.memory_saved" in broken(tmp_path, lambda _, entry: entry.pop("expression"))
+
+
+def judge(folder, **changes):
+    options = {name: f"{name}.csv" for name in ("metrics", "efficiency", "curves", "corpora")}
+    options |= {"claims": CLAIMS, "output": "claims.csv"} | changes
+    command = [sys.executable, str(ROOT / "scripts" / "judge_claims.py"), "--unmet", "same_model"]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_the_script_writes_the_table(folder, tmp_path):
+    done = judge(folder, output=tmp_path / "claims.csv")
+    assert done.returncode == 0, done.stderr
+    table = tables.read_claims(tmp_path / "claims.csv")
+    assert list(table["id"]) == [claim.id for claim in claims.read(CLAIMS).claims]
+    assert set(table["verdict"]) == set(ledger.VERDICTS)
+
+
+def test_a_broken_file_is_one_line_and_leaves_nothing(folder, tmp_path):
+    path = tmp_path / "claims.yaml"
+    text = CLAIMS.read_text(encoding="utf-8")
+    path.write_text(text.replace("'peak_memory_mib'", "'peak_memory'", 1), encoding="utf-8")
+    done = judge(folder, claims=path, output=tmp_path / "claims.csv")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "claims.memory_lora.expression: cost: unknown cost 'peak_memory'" in done.stderr
+    assert not (tmp_path / "claims.csv").exists()
+
+
+def test_printed_tables_hold_what_has_a_verdict(verdicts):
+    table = verdicts.reset_index()
+    measured = ledger.printed_table(table, ledger.MEASUREMENT)
+    computed = ledger.printed_table(table, ledger.ARITHMETIC)
+    assert len(measured) + len(computed) == (table["verdict"] != ledger.UNTESTABLE).sum()
+    row = computed[computed["statement"].str.contains("rank 16 has")].iloc[0]
+    assert (row["claimed"], row["here"]) == ("1,310,720", "8,798,208")
+    (row,) = measured[measured["statement"].str.contains("at least 95 %")].to_dict("records")
+    assert row["claimed"] == "≥ 95.0 %"
+    assert pd.notna(row["here"]) and " ± " in row["here"] and row["here"].endswith(" %")
+
+
+def test_the_summary_counts_every_claim_once(verdicts):
+    found = ledger.summary(verdicts.reset_index(), claims.read_sources(CLAIMS))
+    told = found["computed"]["all"] + found["measured"]["all"] + found["untestable"]
+    assert told == found["claims"] == sum(source["count"] for source in found["sources"])
+    assert sum(count for _, count in found["reasons"]) == found["untestable"]
