@@ -225,7 +225,7 @@ def test_a_changed_unknown_or_missing_tokenizer_is_named(corpora, tmp_path):
     with pytest.raises(UserError, match="did you mean 'sentencepiece'"):
         load(tmp_path)
     meta.write_text('{"kind": "x"}')
-    with pytest.raises(UserError, match="known: sentencepiece"):
+    with pytest.raises(UserError, match="known: huggingface, sentencepiece"):
         load(tmp_path)
 
 

@@ -1,7 +1,7 @@
 """Tokenizers behind one small protocol, and the corpus lines that they read.
 
 A tokenizer is a directory: the model's own files, and ``tokenizer_meta.json`` with its ``kind``.
-(``tokenizer.json`` is a name that Hugging Face's loaders claim, so it is not used here.)
+(``tokenizer.json`` is used for Hugging Face's own format only, which its loaders expect there.)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sentencepiece
 
 from jadapt.errors import UserError, nearest
 from jadapt.files import read_json, sha256_file
+from jadapt.text.huggingface import HuggingFaceTokenizer
 
 META_NAME = "tokenizer_meta.json"
 MODEL_NAME = "tokenizer.model"
@@ -100,7 +101,10 @@ class SentencePieceTokenizer:
 
 
 # The one place to register another kind: its class takes (directory, meta).
-KINDS: dict[str, type[Tokenizer]] = {"sentencepiece": SentencePieceTokenizer}
+KINDS: dict[str, type[Tokenizer]] = {
+    "sentencepiece": SentencePieceTokenizer,
+    "huggingface": HuggingFaceTokenizer,
+}
 
 
 def load(directory: str | Path) -> Tokenizer:
