@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,12 +22,21 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(known)}" if known else ""
 
 
+# No room on the disk, none left to this user, or a limit on the size of files.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Turn a `UserError` into one line on stderr and exit status 1."""
+    """Turn a `UserError`, or a full disk, into one line on stderr and exit status 1."""
     try:
         yield
-    except UserError as error:
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError):
+            if error.errno not in _FULL:
+                raise
+            place = error.filename or "a file"
+            error = f"{place}: {error.strerror}; free some room and run the same command again"
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
 

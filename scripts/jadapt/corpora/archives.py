@@ -1,14 +1,19 @@
-"""Read the members of an archive that match a pattern, without unpacking it to disk."""
+"""Read the members of an archive that match a pattern, without unpacking it to disk.
+
+Archives come from elsewhere. Only plain files are read: what a link points to, a device or a pipe
+is not. A name that would lead out of a folder, or a size that no corpus has, ends the reading.
+"""
 
 from __future__ import annotations
 
 import re
+import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from jadapt.corpora.documents import Member
@@ -19,6 +24,13 @@ Entry = tuple[str, int, Callable[[], IO[bytes]]]
 
 MAX_MEMBER_BYTES = 256 * 2**20
 MAX_TOTAL_BYTES = 1024 * 2**20
+# Of all members, read or not: a tar file has to be decompressed to get past them.
+MAX_UNPACKED_BYTES = 8 * 2**30
+# Zip files raise the last two for encryption and for compressions that Python does not know.
+_UNREADABLE = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError,
+    NotImplementedError,
+)  # fmt: skip
 
 
 @cache
@@ -38,13 +50,19 @@ def read_archive(path: Path, globs: Iterable[str], exclude: Iterable[str] = ()) 
     """Return the matching members of a ``.tar*``, ``.zip`` or ``.whl`` file, sorted by name.
 
     Raises:
-        UserError: the archive is damaged, or a member is larger than it may be.
+        UserError: the archive is damaged, a member's name leads out of a folder, or there is more
+            in it than there may be.
     """
     globs, exclude = tuple(globs), tuple(exclude)
-    members, total = [], 0
+    members, total, unpacked = [], 0, 0
     try:
         entries = _zip(path) if path.suffix in (".zip", ".whl") else _tar(path)
         for name, size, stream in entries:
+            unpacked += size
+            if unpacked > MAX_UNPACKED_BYTES:
+                raise UserError(f"{path}: more than {MAX_UNPACKED_BYTES:,} bytes unpacked; refused")
+            if name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+                raise UserError(f"{path}: {name!r} leads out of the archive; refused")
             if not matches(name, globs) or matches(name, exclude):
                 continue
             total += size
@@ -54,7 +72,7 @@ def read_archive(path: Path, globs: Iterable[str], exclude: Iterable[str] = ()) 
                     f"({MAX_MEMBER_BYTES:,} a member, {MAX_TOTAL_BYTES:,} in all)"
                 )
             members.append(Member(name, stream().read(size)))
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path}: not a readable archive ({error})") from error
     return sorted(members)
 
@@ -76,5 +94,6 @@ def _tar_stream(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
 def _zip(path: Path) -> Iterator[Entry]:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            if not entry.is_dir():
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if not entry.is_dir() and kind in (0, stat.S_IFREG):
                 yield entry.filename, entry.file_size, lambda entry=entry: archive.open(entry)

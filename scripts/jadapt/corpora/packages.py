@@ -55,7 +55,12 @@ def _download(name: str, entry: dict, work: Path, directory: Path) -> Path:
     binary = "--only-binary" if entry["file"].endswith(".whl") else "--no-binary"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += [binary, entry["package"], "-r", str(requirements), "-d", str(files)]
-    environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+    # pip unpacks and builds where TMPDIR says: here, not on a small /tmp.
+    environment = os.environ | {
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "TMPDIR": str(work.absolute()),
+    }
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False

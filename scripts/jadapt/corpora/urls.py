@@ -72,6 +72,9 @@ def fetch_files(name: str, entry: dict, mirror: Path | None, directory: Path) ->
     if mirror is not None and not mirror.is_dir():
         raise UserError(f"mirror {mirror}: no such directory; correct 'mirror' or JADAPT_MIRROR")
     records, pins = [], pinned_files(name, entry)
+    # Of a download that was killed.
+    for leftover in directory.rglob(".*.part"):
+        leftover.unlink()
     with _session() as session:
         for number, pin in enumerate(pins, 1):
             target = directory / pin["path"]

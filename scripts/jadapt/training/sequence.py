@@ -262,7 +262,8 @@ class Run:
             return
         for strategy in self.strategies:
             strategy.end_task(self.module.context, known)
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         self._save_notes(folder)
         seals.seal_folder(folder)
 
