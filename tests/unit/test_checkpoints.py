@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from jadapt.errors import UserError
 from jadapt.training import checkpoints, meters, provenance
 from jadapt.training.optimisation import optimiser_module
 
@@ -28,7 +29,7 @@ def test_a_checkpoint_is_read_without_running_code(tmp_path):
     assert torch.equal(loaded["state_dict"]["w"], torch.arange(3.0))
     assert "hyper_parameters" not in loaded
     torch.save({"f": print}, tmp_path / "evil.ckpt")
-    with pytest.raises(Exception, match=r"[Ww]eights"):
+    with pytest.raises(UserError, match=r"evil\.ckpt: holds other things than tensors"):
         io.load_checkpoint(tmp_path / "evil.ckpt")
 
 

@@ -12,6 +12,7 @@ from jadapt.files import read_json, write_json
 
 # Of adapters in PEFT's format, which LoRA and DoRA are kept in.
 PEFT_CONFIG = "adapter_config.json"
+PEFT_WEIGHTS = "adapter_model.safetensors"
 DESCRIPTION = "method.json"
 WEIGHTS = "adapter.safetensors"
 

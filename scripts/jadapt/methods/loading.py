@@ -6,8 +6,9 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from jadapt.errors import UserError
 from jadapt.files import read_json
-from jadapt.methods.adapter_files import DESCRIPTION, PEFT_CONFIG
+from jadapt.methods.adapter_files import DESCRIPTION, PEFT_CONFIG, PEFT_WEIGHTS
 from jadapt.methods.base import Method
 from jadapt.models.loading import checkpoint
 
@@ -31,6 +32,9 @@ def load(directory: Path, base: Path) -> tuple[PreTrainedModel, Method | None]:
     if (directory / PEFT_CONFIG).exists():
         from peft import PeftModel
 
+        # Without it PEFT would look for a pickled file.
+        if not (directory / PEFT_WEIGHTS).is_file():
+            raise UserError(f"{directory / PEFT_WEIGHTS}: no such file; delete the folder")
         # PEFT's own loader, so that what is evaluated is what any user of the adapter gets.
         model = PeftModel.from_pretrained(checkpoint(base), directory).merge_and_unload()
     elif (directory / DESCRIPTION).exists():

@@ -19,11 +19,10 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from jadapt.errors import UserError, nearest
 from jadapt.files import read_json, write_json
-from jadapt.methods.adapter_files import PEFT_CONFIG
+from jadapt.methods.adapter_files import PEFT_CONFIG, PEFT_WEIGHTS
 from jadapt.methods.base import Method, Transform, load_trainable, trainable_state
 
 NEMO_A_INIT = {"kaiming": "uniform", "nemo": "xavier"}
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 class LoRA(Method):
@@ -117,7 +116,7 @@ class LoRA(Method):
             peft_name(name): tensor.contiguous().cpu()
             for name, tensor in trainable_state(model).items()
         }
-        save_file(tensors, directory / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        save_file(tensors, directory / PEFT_WEIGHTS, metadata={"format": "pt"})
         write_json(
             directory / PEFT_CONFIG,
             {
@@ -151,7 +150,7 @@ class LoRA(Method):
                     f"{directory / PEFT_CONFIG}: {key} is {stored.get(key)}, not {expected}; "
                     "it belongs to another method: delete the folder and run again"
                 )
-        tensors = load_file(directory / ADAPTER_WEIGHTS)
+        tensors = load_file(directory / PEFT_WEIGHTS)
         names = trainable_state(model)
         state = {name: tensors[key] for name in names if (key := peft_name(name)) in tensors}
         load_trainable(model, state, directory)

@@ -11,6 +11,7 @@ import random
 import re
 import sys
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises; nothing here unpickles
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,18 @@ class SealedCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, **unused: Any
     ) -> dict[str, Any]:
-        """Read a checkpoint; nothing in it is executed."""
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        """Read a checkpoint; nothing in it is executed.
+
+        Raises:
+            UserError: it holds more than tensors and numbers; this project wrote no such file.
+        """
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise UserError(
+                f"{path}: holds other things than tensors and numbers, refused; delete it and run "
+                "the same command again"
+            ) from error
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint that a newer one has replaced."""
