@@ -4,15 +4,20 @@ import http.server
 import io
 import json
 import os
+import resource
+import shutil
 import subprocess
 import sys
 import tarfile
 import threading
 import zipfile
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
+import disks
+from jadapt import errors
 from jadapt.corpora import urls
 from jadapt.corpora.fetching import fetch
 from jadapt.corpora.verification import Unreachable, read_fetched
@@ -207,6 +212,90 @@ def test_files_come_from_the_network(page, server, tmp_path):
     output = tmp_path / "page/fetched.json"
     assert fetch("page", page[1], output, None, False)["files"][0]["from"] == "remote"
     assert (output.parent / PATH).read_bytes() == CONTENT
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    with disks.small(tmp_path / "disk", mebibytes=1) as folder:
+        yield folder
+
+
+@contextmanager
+def files_no_larger_than(limit):
+    """What stands for a full disk where nothing may be mounted."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def full_disk_is_one_line(small_disk, tmp_path, fetch_into, capsys):
+    """Fetch into a folder without room, then into the same with room."""
+    directory = (small_disk or tmp_path) / "source"
+    directory.mkdir()
+    if small_disk:
+        other = small_disk / "other"
+        other.write_bytes(bytes(shutil.disk_usage(small_disk).free - 2**18))
+    with (
+        pytest.raises(SystemExit) as end,
+        errors.one_line(),
+        nullcontext() if small_disk else files_no_larger_than(2**18),
+    ):
+        fetch_into(directory / "fetched.json")
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith("free some room and run the same command again")
+    assert not [path for path in directory.rglob("*") if path.is_file()]
+    if small_disk:
+        other.unlink()
+    (file,) = fetch_into(directory / "fetched.json")["files"]
+    assert sha256(directory / file["file"]) == file["sha256"]
+
+
+def test_a_full_disk_during_a_download_is_one_line(page, server, small_disk, tmp_path, capsys):
+    mirror, entry = page
+    big = mirror / PATH
+    big.write_bytes(os.urandom(2**19))
+    Path(entry["pins"]).write_text(f"path\tbytes\tsha256\n{PATH}\t{2**19}\t{sha256(big)}\n")
+    full_disk_is_one_line(
+        small_disk, tmp_path, lambda output: fetch("page", entry, output, None, False), capsys
+    )
+
+
+def test_a_full_disk_during_a_copy_from_the_mirror_is_one_line(
+    page, offline, small_disk, tmp_path, capsys
+):
+    mirror, entry = page
+    big = mirror / PATH
+    big.write_bytes(os.urandom(2**19))
+    Path(entry["pins"]).write_text(f"path\tbytes\tsha256\n{PATH}\t{2**19}\t{sha256(big)}\n")
+    full_disk_is_one_line(
+        small_disk, tmp_path, lambda output: fetch("page", entry, output, mirror, False), capsys
+    )
+
+
+def test_a_full_disk_during_a_download_by_pip_is_one_line(index, small_disk, tmp_path, capsys):
+    path = make_wheel(index)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("tinycorpus/text.txt", os.urandom(2**18 + 2**17))
+    entry = package(path)
+    full_disk_is_one_line(
+        small_disk, tmp_path, lambda output: fetch("tiny", entry, output, None, False), capsys
+    )
+
+
+def test_what_a_killed_download_left_is_cleared(page, offline, tmp_path):
+    mirror, entry = page
+    output = tmp_path / "page/fetched.json"
+    leftover = output.parent / PATH
+    leftover.parent.mkdir(parents=True)
+    leftover = leftover.with_name(".page.md.x1y2z3.part")
+    leftover.write_bytes(b"#")
+    fetch("page", entry, output, mirror, False)
+    assert not leftover.exists()
 
 
 def test_a_wrong_file_from_the_network_is_removed(page, server, tmp_path):

@@ -8,10 +8,10 @@ import json
 import os
 import random
 import shutil
-import subprocess
 
 import pytest
 
+import disks
 import tiny_study
 from fault_trials import Attempts
 
@@ -145,17 +145,8 @@ def test_damaged_inputs_are_refused_with_one_line(attempts, tmp_path, name):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder with little room: a file system of its own where that may be, else None."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        yield None
-        return
-    try:
+    with disks.small(tmp_path / "disk", mebibytes=2) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_during_a_checkpoint_ends_with_one_line_and_loses_nothing(

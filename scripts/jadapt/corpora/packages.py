@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from jadapt.corpora.verification import Unreachable, is_present, wrong_checksum
 from jadapt.errors import UserError
-from jadapt.files import sha256_file
+from jadapt.files import sha256_file, sync
 
 TIMEOUT = 900
 """Seconds one download may take, pip's own retries included."""
@@ -42,7 +43,9 @@ def fetch_package(name: str, entry: dict, directory: Path) -> list[dict]:
             shutil.rmtree(leftover)
         with tempfile.TemporaryDirectory(prefix=".pip-", dir=directory) as work:
             downloaded = _download(name, entry, Path(work), directory)
+            sync(downloaded)
             os.replace(downloaded, target)
+            sync(directory)
     record = {"file": entry["file"], "bytes": target.stat().st_size, "sha256": entry["sha256"]}
     return [record | {"from": origin}]
 
@@ -87,6 +90,11 @@ def _explained(name: str, entry: dict, output: str, directory: Path) -> UserErro
         expected = re.search(r"Expected sha256 ([0-9a-f]{64})", output)
         expected = expected[1] if expected else entry["sha256"]
         return wrong_checksum(name, entry["file"], expected, got[1])
+    if os.strerror(errno.ENOSPC) in output or os.strerror(errno.EFBIG) in output:
+        return UserError(
+            f"source {name}: {directory}: {os.strerror(errno.ENOSPC)}; free some room and run the "
+            "same command again"
+        )
     if "No module named pip" in output:
         remedy = _by_hand(entry, directory)
         return UserError(f"source {name}: this Python has no pip; install it, or {remedy}")
