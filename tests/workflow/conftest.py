@@ -87,10 +87,42 @@ class Clone:
         return {name: count for name, count in jobs.items() if name not in ("total", "all")}
 
 
+# In the environment of all commands of the chain; nothing may print or keep it.
+TOKEN = "hf_aTokenThatNobodyMayEverSee"
+
+
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory):
+def elsewhere(tmp_path_factory):
+    """What lies outside of the working directory: a home and a folder for temporary files."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for name in ("home", "tmp"):
+        (folder / name).mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory, elsewhere):
     path = tmp_path_factory.mktemp("clone")
     copy_repository(path)
     share_downloads(ROOT, path)
-    yield Clone(path)
+    clone = Clone(path)
+    clone.environment |= {
+        "HOME": str(elsewhere / "home"), "TMPDIR": str(elsewhere / "tmp"), "HF_TOKEN": TOKEN,
+    }  # fmt: skip
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        clone.environment.pop(name, None)
+    # The index that the user's own pip is set to.
+    settings = Path("~/.config/pip/pip.conf").expanduser()
+    if settings.exists():
+        clone.environment.setdefault("PIP_CONFIG_FILE", str(settings))
+    yield clone
     share_downloads(path, ROOT)
+
+
+@pytest.fixture
+def edited(clone, tmp_path):
+    """A clone of its own, for a test that changes files."""
+    path = tmp_path / "edited"
+    ignored = shutil.ignore_patterns("results", "resources", ".snakemake")
+    shutil.copytree(clone.path, path, symlinks=True, ignore=ignored)
+    return Clone(path)

@@ -6,11 +6,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import zipfile
 
 import psutil
 import pytest
+from conftest import TOKEN
 
 from jadapt.corpora.splits import leaks
 
@@ -260,3 +262,66 @@ def test_the_report_holds_figures_with_captions(study):
         assert f"{name}.svg" in page
         notebook = json.loads((study.path / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
         assert notebook["metadata"]["jadapt"]["caption"][:30] in page
+
+
+def as_another_user():
+    """Return the words that run a command as nobody, where this is root; else none.
+
+    The interpreter may lie where only root can read, so reading everything is left to nobody.
+    """
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    if os.getuid() == 0:
+        for words in ([*nobody, *reading], nobody):
+            command = [*words, sys.executable, "-c", ""]
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                return words
+    return []
+
+
+def test_a_finished_clone_at_another_path_of_another_user_reruns_nothing(study, tmp_path):
+    """Neither does a clock that went back: then everything is of the future."""
+    path = tmp_path / "moved"
+    packages = shutil.ignore_patterns("*.gz", "*.whl")
+    shutil.copytree(study.path, path, symlinks=True, ignore=packages)
+    moved = type(study)(path)
+    moved.environment = study.environment | {"HOME": str(tmp_path / "home")}
+    assert moved.planned("all") == {}
+    for file in [path, *path.rglob("*")]:
+        status = file.lstat()
+        times = (status.st_atime + 86400, status.st_mtime + 86400)
+        os.utime(file, times, follow_symlinks=False)
+    assert moved.planned("all") == {}
+
+    user = as_another_user()
+    if user:
+        tmp_path.chmod(0o755)
+        for folder in (path, tmp_path / "home", tmp_path / "tmp"):
+            folder.mkdir(exist_ok=True)
+            for file in [folder, *folder.rglob("*")]:
+                os.chown(file, 65534, 65534, follow_symlinks=False)
+        moved.environment["TMPDIR"] = str(tmp_path / "tmp")
+    metrics = path / "results/tiny/metrics.csv"
+    before = metrics.read_bytes()
+    # Their checkpoints are read there as well: an evaluation gives the same numbers.
+    shutil.rmtree(path / "results/tiny/evaluation/lora")
+    metrics.unlink()
+    command = moved.command("results/tiny/metrics.csv")
+    moved.shell(*user, *command)
+    assert metrics.read_bytes() == before
+    if user:
+        assert metrics.stat().st_uid == 65534
+
+
+def test_nothing_was_written_outside_the_working_directory_and_the_cache(study, elsewhere):
+    """Of all the commands above: training, notebooks, the paper, pip."""
+    assert [path.name for path in (elsewhere / "home").iterdir() if path.name != ".cache"] == []
+    assert list((elsewhere / "tmp").iterdir()) == []
+
+
+def test_a_token_in_the_environment_is_never_written_down(study, elsewhere):
+    assert study.environment["HF_TOKEN"] == TOKEN
+    folders = [results(study), study.path / ".snakemake", elsewhere]
+    looked_at = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(looked_at) > 500
+    assert [path for path in looked_at if TOKEN.encode() in path.read_bytes()] == []

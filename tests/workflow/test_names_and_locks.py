@@ -1,0 +1,88 @@
+"""Two commands at once, and names that a shell would take for something else."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from test_rules import add_domain
+
+KANA = "あいうえおかきくけこさしすせそたちつてと"
+DRAW = random.Random(0)
+LINES = ["".join(DRAW.choices(KANA, k=20)) + "。" for _ in range(200)]
+
+
+def documents(clone, domain):
+    folder = clone.path / f"results/mini/corpora/{domain}"
+    return [
+        json.loads(line)["ja"]
+        for split in ("train", "validation", "test")
+        for line in (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["mine; touch x.txt", "$(touch x).txt", 'it\'s `touch x` "mine" & ours.txt', "-n.txt"]
+)
+def test_a_file_may_have_any_name_and_none_is_run(edited, name):
+    (edited.path / name).write_text("\n".join(LINES), encoding="utf-8")
+    source = {"kind": "local", "path": name, "licence": "CC0-1.0", "attribution": "me; touch x"}
+    add_domain(edited, "mine", json.dumps(source))
+    edited.shell("snakemake", "--cores", "2", "results/mini/corpora/mine/manifest.json")
+    assert sorted(documents(edited, "mine")) == sorted(LINES)
+    assert not (edited.path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "edit"),
+    [
+        ("corpora.domains", ("domains: [english,", "domains: ['a; touch x', english,")),
+        ("study", ("study: mini", "study: $(touch x)")),
+        ("study", ("study: mini", "study: ../elsewhere")),
+        ("methods", ("  lora:\n", "  'lo; touch x':\n")),
+    ],
+)
+def test_a_name_that_a_shell_could_take_for_more_is_refused(edited, key, edit):
+    path = edited.path / "config/config.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert edit[0] in text
+    path.write_text(text.replace(*edit, 1), encoding="utf-8")
+    done = edited.shell("snakemake", "--cores", "1", "all", check=False)
+    assert done.returncode == 1
+    (line,) = done.stdout.strip().splitlines()
+    assert line.startswith(f"error: config/config.yaml: {key}")
+    assert not (edited.path / "x").exists()
+    assert not (edited.path / "results").exists()
+
+
+def test_a_second_command_refuses_and_the_first_finishes(edited):
+    (edited.path / "mine.txt").write_text("\n".join(LINES), encoding="utf-8")
+    add_domain(edited, "mine", "{kind: local, path: mine.txt, licence: CC0-1.0, attribution: me}")
+    command = ["snakemake", "--cores", "1", "results/mini/corpora/mine/manifest.json"]
+    first = subprocess.Popen(
+        command, cwd=edited.path, env=edited.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(edited.path.glob(".snakemake/locks/*")):
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    # Stopped, so that it is still there when the second one looks.
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = edited.shell(*command, check=False)
+        by_make = edited.shell("python", "scripts/unlock_stale.py", check=False)
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert second.returncode == 1
+    assert "Directory cannot be locked" in second.stdout
+    assert by_make.returncode == 1
+    (line,) = by_make.stdout.splitlines()
+    assert f"Snakemake is running here (process {first.pid})" in line
+    output, _ = first.communicate()
+    assert first.returncode == 0, output
+    assert len(documents(edited, "mine")) == len(LINES)
+    assert "Nothing to be done" in edited.shell(*command).stdout
