@@ -71,9 +71,9 @@ class Clone:
             assert done.returncode == 0, done.stdout
         return done
 
-    def planned(self, *words):
+    def planned(self, *words, options=()):
         """Return the rules that a dry run would execute, the target `all` left out."""
-        output = self.run(*words, options=["-n"]).stdout
+        output = self.run(*words, options=["-n", *options]).stdout
         lines = output.splitlines()
         if not any(line.startswith("Job stats:") for line in lines):
             return {}
@@ -85,6 +85,15 @@ class Clone:
             name, count = line.split()
             jobs[name] = int(count)
         return {name: count for name, count in jobs.items() if name not in ("total", "all")}
+
+
+@pytest.fixture
+def edited(clone, tmp_path):
+    """A clone of its own, for a test that changes files."""
+    path = tmp_path / "edited"
+    ignored = shutil.ignore_patterns("results", "resources", ".snakemake")
+    shutil.copytree(clone.path, path, symlinks=True, ignore=ignored)
+    return type(clone)(path)
 
 
 @pytest.fixture(scope="session")

@@ -13,16 +13,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.fixture
-def edited(clone, tmp_path):
-    """A clone of its own, for a test that changes files."""
-    path = tmp_path / "edited"
-    ignored = shutil.ignore_patterns("results", "resources", ".snakemake")
-    shutil.copytree(clone.path, path, symlinks=True, ignore=ignored)
-    other = type(clone)(path)
-    return other
-
-
 @pytest.mark.parametrize(
     "command",
     [
