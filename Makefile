@@ -8,12 +8,19 @@ STUDY = $(shell sed -n 's/^study: *//p' $(or $(CONFIG),config/config.yaml))
 # The environment goes first on PATH, so that rules find their programs without activating it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STUDY_FILE = $(if $(CONFIG),--configfile $(CONFIG))
+# RESULTS=released: from paper/released/, without training; RESULTS=recompute: from runs of this
+# machine; neither: as the study says.
+RESULTS ?=
 SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
-  snakemake $(STUDY_FILE) --cores $(CORES) --rerun-incomplete --show-failed-logs
+  snakemake $(STUDY_FILE) --cores $(CORES) --rerun-incomplete --show-failed-logs \
+  $(if $(RESULTS),--config results=$(RESULTS) --)
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup paper figure table report test test-fast lint bench notice lock clean
+RUNS ?=
+FIGURE ?=
+
+.PHONY: help setup paper figure table report release verify test test-fast lint bench notice lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,10 +33,10 @@ setup: .venv/.ready  ## install the locked environment into .venv
 	.venv/bin/pip install --quiet --no-deps -r envs/requirements.lock
 	touch $@
 
-paper: setup  ## build results/{study}/paper/paper.pdf (CONFIG=file for another study)
+paper: setup  ## build results/{study}/paper/paper.pdf (CONFIG=file, RESULTS=released)
 	$(SNAKEMAKE) all
 
-figure: setup  ## build one figure: make figure NAME=convergence
+figure: setup  ## build one figure: make figure NAME=retention RESULTS=released
 	$(SNAKEMAKE) fig_$(NAME)
 
 table: setup  ## build one table: make table NAME=results
@@ -55,6 +62,20 @@ bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_study.py --results results/$(STUDY) --config $(or $(CONFIG),config/config.yaml)
 	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
 	python benchmarks/bench_scale.py
+
+release: setup  ## publish the finished study to paper/released/{study}/
+	python scripts/release.py $(STUDY_FILE)
+
+# The corpora first: results on other text are refused before anything is trained.
+VERIFY = python scripts/verify.py $(STUDY_FILE) $(if $(RUNS),--runs $(RUNS)) \
+  $(if $(FIGURE),--figure $(FIGURE))
+verify: override RESULTS = recompute
+verify: setup  ## compare with the released results: RUNS="lora ewc", FIGURE=retention, or all
+	@$(VERIFY) --targets > /dev/null
+	$(SNAKEMAKE) inputs
+	@$(VERIFY) --inputs
+	$(SNAKEMAKE) $$($(VERIFY) --targets)
+	@$(VERIFY) --output results/$(STUDY)/verification.csv
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE

@@ -26,6 +26,7 @@ include: "rules/tokenizers.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/claims.smk"
+include: "rules/publishing.smk"
 include: "rules/paper.smk"
 
 
@@ -34,7 +35,7 @@ rule all:
     input:
         rules.paper.output,
         # Named as well: Snakemake does not miss a file that only lies between two others.
-        TABLES.values(),
+        READ.values(),
 
 
 # Jobs of a Snakemake that was killed would be submitted a second time.

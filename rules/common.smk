@@ -1,11 +1,12 @@
 # Pure helpers: the checked configuration, the paths of a study, the code that a rule depends on.
 import itertools
 import json
+import sys
 from pathlib import Path
 
-from jadapt import cluster, modules, runs
+from jadapt import cluster, modules, released, runs
 from jadapt import settings as study_settings
-from jadapt.errors import one_line
+from jadapt.errors import UserError, nearest, one_line
 from jadapt.reporting import claims as published_claims
 
 # A mistake in the configuration ends here, with one line, before any rule is built.
@@ -170,9 +171,38 @@ TABLES = {
     if name != "grid" or SEARCH_TABLES
 }
 
+RELEASED = f"paper/released/{config['study']}"
+FROM_RELEASE = config["results"] == "released"
+# What was done, in full: the text describes it, and the manifest of the study records it.
+SETTINGS = {
+    **config,
+    "model": {"name": config["model"], **MODELS["models"][config["model"]]},
+    # Where files were looked for is no part of what was done.
+    "mirror": None,
+    "downloads": None,
+    "results": None,
+}
+# The tables that figures, tables and text read. Those of a release are read in place: no rule
+# makes them, so nothing is trained or evaluated for what is made from them.
+if FROM_RELEASE:
+    with one_line():
+        release = released.read(RELEASED)
+    different = released.difference_in_words(SETTINGS, release["settings"])
+    if different:
+        print(
+            f"note: {RELEASED} is of another configuration: {different}",
+            file=sys.stderr,
+        )
+    SETTINGS = release["settings"]
+    READ = {name: f"{RELEASED}/{name}.csv" for name in release["tables"]}
+    MANIFEST = f"{RELEASED}/{released.MANIFEST}"
+else:
+    READ = TABLES
+    MANIFEST = f"{RESULTS}/{released.MANIFEST}"
+
 # What notebooks may read: the tables of measurements, and the verdicts that follow from them.
 LEDGER = f"{RESULTS}/claims.csv"
-READABLE = {**TABLES, "claims": LEDGER}
+READABLE = {**READ, "claims": LEDGER}
 
 
 def run_folder(run, seed):
@@ -215,6 +245,7 @@ NOTEBOOKS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]["jadapt"]
     for path in sorted(Path(workflow.basedir, "notebooks").glob("*.ipynb"))
 }
+ALL_NOTEBOOKS = NOTEBOOKS
 NOTEBOOKS = {
     name: facts
     for name, facts in NOTEBOOKS.items()
@@ -224,9 +255,44 @@ FIGURES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "figure
 TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "table"]
 
 
+def check_targets(words):
+    """Refuse a figure or table that does not exist, before Snakemake does in many lines."""
+    for word in words:
+        kind, _, name = word.partition("_")
+        if kind not in ("fig", "table") or not name.isidentifier():
+            continue
+        same = FIGURES if kind == "fig" else TABLE_NAMES
+        if name in same:
+            continue
+        if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
+            missing = sorted(set(ALL_NOTEBOOKS[name]["tables"]) - set(READABLE))
+            raise UserError(
+                f"{word}: the study has no table '{missing[0]}', which it reads"
+            )
+        targets = [*(f"fig_{n}" for n in FIGURES), *(f"table_{n}" for n in TABLE_NAMES)]
+        raise UserError(f"{word}: no such figure or table{nearest(word, targets)}")
+
+
+with one_line():
+    check_targets(sys.argv[1:])
+
+
 def notebook_tables(name):
     """The tables that a notebook declares to read."""
     return {table: READABLE[table] for table in NOTEBOOKS[name]["tables"]}
+
+
+def figure_origin(name):
+    """What a figure is made from, for the metadata of its files."""
+    return as_json(
+        {
+            "study": config["study"],
+            "name": name,
+            "results": config["results"],
+            "notebook": f"notebooks/{name}.ipynb",
+            "tables": notebook_tables(name),
+        }
+    )
 
 
 def papermill_parameters(name, stem):

@@ -36,14 +36,15 @@ rule figure:
     params:
         code=code("jadapt/__init__.py", "reporting"),
         caption=lambda wildcards: NOTEBOOKS[wildcards.figure]["caption"],
+        origin=lambda wildcards: figure_origin(wildcards.figure),
         parameters=lambda wildcards: papermill_parameters(
             wildcards.figure, f"{RESULTS}/figures/{wildcards.figure}"
         ),
     message:
         "Drawing the figure {wildcards.figure}"
     shell:
-        "PYTHONPATH=scripts papermill -k python3 --no-progress-bar {params.parameters:q}"
-        " {input.notebook:q} {output.notebook:q} > {log:q} 2>&1"
+        "JADAPT_ORIGIN={params.origin:q} PYTHONPATH=scripts papermill -k python3 --no-progress-bar"
+        " {params.parameters:q} {input.notebook:q} {output.notebook:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -83,7 +84,7 @@ rule table:
 
 rule paper:
     input:
-        tables=TABLES.values(),
+        tables=READ.values(),
         claims=LEDGER,
         sources=CLAIMS,
         figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES],
@@ -114,20 +115,9 @@ rule paper:
         runtime=10,
     params:
         code=code("render_paper.py", "reporting"),
-        settings=as_json(
-            {
-                **config,
-                "model": {
-                    "name": config["model"],
-                    **MODELS["models"][config["model"]],
-                },
-                # Where files were looked for is no part of what was done.
-                "mirror": None,
-                "downloads": None,
-            }
-        ),
+        settings=as_json(SETTINGS),
         study=config["study"],
-        tables=[f"--{name}={path}" for name, path in TABLES.items()],
+        tables=[f"--{name}={path}" for name, path in READ.items()],
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),
     message:

@@ -104,6 +104,7 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
     _check_ablations(config, training, origin)
     for name in ("base", *config["methods"]):
         _check_run(name, runs.run_settings(config, name), config, models, origin)
+    config.setdefault("results", "recompute")
     # An empty variable means the same as none.
     config["mirror"] = os.environ.get("JADAPT_MIRROR") or config.get("mirror")
     return config

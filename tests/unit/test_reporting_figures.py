@@ -1,6 +1,7 @@
 """The figures and the notebooks that draw them."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,18 @@ from PIL import Image
 
 import reporting_example as example
 from jadapt.errors import UserError
-from jadapt.reporting import figures, fronts, heatmaps, labels, quality, rates, style, tables
+from jadapt.files import sha256_file
+from jadapt.reporting import (
+    figures,
+    fronts,
+    heatmaps,
+    labels,
+    provenance,
+    quality,
+    rates,
+    style,
+    tables,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -149,6 +161,25 @@ def test_saved_files_repeat_byte_for_byte(tmp_path):
         assert [path.suffix for path in written] == [".pdf", ".svg", ".png"]
         contents.append([path.read_bytes() for path in written])
     assert contents[0] == contents[1]
+
+
+def test_figure_files_say_what_they_are_made_from(tmp_path, monkeypatch):
+    table, notebook = tmp_path / "metrics (1).csv", tmp_path / "a.ipynb"
+    example.metrics(*STUDY).to_csv(table)
+    notebook.write_text("{}", encoding="utf-8")
+    given = {"study": "s", "name": "a", "results": "released", "notebook": str(notebook)}
+    given["tables"] = {"metrics": str(table)}
+    monkeypatch.setenv(provenance.VARIABLE, json.dumps(given))
+    written = style.save(figures.forgetting(example.metrics(*STUDY)), tmp_path / "a")
+    for path in written:
+        found = provenance.read(path)
+        assert found["tables"]["metrics"] == {"path": str(table), "sha256": sha256_file(table)}
+        assert found["notebook"]["sha256"] == sha256_file(notebook)
+        assert found["results"] == "released"
+    monkeypatch.delenv(provenance.VARIABLE)
+    for path in style.save(figures.forgetting(example.metrics(*STUDY)), tmp_path / "b"):
+        with pytest.raises(UserError, match="no figure that says where it comes from"):
+            provenance.read(path)
 
 
 def test_japanese_labels_have_glyphs(tmp_path, recwarn):

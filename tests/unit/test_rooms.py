@@ -12,6 +12,7 @@ import jadapt
 PACKAGE = Path(jadapt.__file__).parent
 ROOMS = [
     "corpora", "text", "data", "models", "methods", "training", "evaluation", "reporting",
+    "publishing",
 ]  # fmt: skip
 # The script classes are a table without dependencies that manifests count with.
 EXCEPTIONS = {("corpora", "jadapt.text.scripts")}
@@ -46,7 +47,7 @@ def test_a_room_imports_only_those_before_it(room):
     assert wrong == []
 
 
-@pytest.mark.parametrize("room", ["corpora", "text", "reporting"])
+@pytest.mark.parametrize("room", ["corpora", "text", "reporting", "publishing"])
 def test_the_light_rooms_load_no_torch(room):
     modules = [
         ".".join(("jadapt", *path.relative_to(PACKAGE).with_suffix("").parts))

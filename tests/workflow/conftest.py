@@ -71,9 +71,9 @@ class Clone:
             assert done.returncode == 0, done.stdout
         return done
 
-    def planned(self, *words):
+    def planned(self, *words, options=()):
         """Return the rules that a dry run would execute, the target `all` left out."""
-        output = self.run(*words, options=["-n"]).stdout
+        output = self.run(*words, options=["-n", *options]).stdout
         lines = output.splitlines()
         if not any(line.startswith("Job stats:") for line in lines):
             return {}

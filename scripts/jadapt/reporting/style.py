@@ -13,6 +13,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from jadapt.files import atomic
+from jadapt.reporting import provenance
 from jadapt.reporting.labels import in_order
 
 # Text width of the paper, in inches: figures are drawn at their printed size.
@@ -120,19 +121,20 @@ def use() -> None:
 
 
 def save(figure: Figure, stem: str | Path) -> list[Path]:
-    """Write ``figure`` as ``stem.pdf``, ``stem.svg`` and ``stem.png``, each whole or not at all."""
+    """Write ``figure`` as ``stem.pdf``, ``stem.svg`` and ``stem.png``, each whole or not at all.
+
+    Drawn by the workflow, each file names its sources (`jadapt.reporting.provenance`).
+    """
     written = []
     for kind in FORMATS:
         path = Path(f"{stem}.{kind}")
-        # Dates and versions would make the bytes of an unchanged figure differ.
-        metadata = {
-            "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
-            "svg": {"Date": None, "Creator": None},
-            "png": {"Software": None},
-        }[kind]
         with atomic(path) as temporary:
             figure.savefig(
-                temporary, format=kind, dpi=RESOLUTION, metadata=metadata, bbox_inches="tight"
+                temporary,
+                format=kind,
+                dpi=RESOLUTION,
+                metadata=provenance.metadata(kind),
+                bbox_inches="tight",
             )
         written.append(path)
     return written

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from pathlib import Path
 import torch
 
 import jadapt
-from jadapt import seals
+from jadapt import origin, seals
 from jadapt.errors import UserError
 from jadapt.files import read_json, write_json
 
@@ -101,7 +100,8 @@ def describe(settings: dict) -> dict:
         "settings": settings,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
         "device": device(),
-        "commit": commit(),
+        "commit": origin.commit(),
+        "lock": origin.lock(),
     }
 
 
@@ -120,19 +120,3 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def commit() -> str | None:
-    """Return the git commit of the code, with ``+changes`` if the tree differs, or None."""
-    here = Path(__file__).parent
-    try:
-        head = _git(here, "rev-parse", "HEAD")
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+changes" if changed else "")
-
-
-def _git(directory: Path, *words: str) -> str:
-    command = ["git", "-C", str(directory), *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

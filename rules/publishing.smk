@@ -1,0 +1,54 @@
+# The manifest of a study: what a release, a comparison and the statements of the paper rest on.
+localrules:
+    manifest,
+
+
+# Token files of every domain that something is trained or measured on.
+STUDY_TOKENS = [
+    *token_metas(dict.fromkeys([*runs.base_domains(config), *ADAPTATION_DOMAINS])),
+    *(f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED),
+]
+
+
+# The script finds these files itself: the paths of a thousand runs fit on no command line.
+rule manifest:
+    input:
+        tables=TABLES.values(),
+        runs=all_files("run.json"),
+        logs=all_files("train.jsonl"),
+        evaluations=[
+            f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
+        ],
+        searches=SEARCH_TABLES,
+        tokens=STUDY_TOKENS,
+        corpora=[f"{RESULTS}/corpora/{domain}/manifest.json" for domain in DOMAINS],
+        tokenizer=rules.tokenizer.output.model,
+    output:
+        f"{RESULTS}/{released.MANIFEST}",
+    log:
+        f"{LOGS}/manifest.log",
+    benchmark:
+        f"{BENCHMARKS}/manifest.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("write_manifest.py", "publishing/manifest.py", "studies.py"),
+        settings=as_json(SETTINGS),
+        results=subpath(output[0], parent=True),
+        tables=list(TABLES),
+    message:
+        "Writing the manifest of the study"
+    shell:
+        "python scripts/write_manifest.py --settings {params.settings:q}"
+        " --results {params.results:q} --tables {params.tables:q} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
+# The text that everything is made from: what a comparison looks at before anything is trained.
+rule inputs:
+    input:
+        STUDY_TOKENS,
+        TABLES["corpora"],

@@ -1,0 +1,171 @@
+"""Compare the results of this machine with the released ones, and say where they differ."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from jadapt import released, runs, studies
+from jadapt.errors import UserError, nearest, run
+from jadapt.evaluation import collection
+from jadapt.files import read_json
+from jadapt.publishing import manifest, verification
+
+# Compared by checksum, with the text itself.
+NOT_COMPARED = ("corpora",)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    studies.add_arguments(parser)
+    parser.add_argument("--runs", nargs="+", default=[], help="compare these runs only")
+    parser.add_argument("--figure", help="compare what this figure or table is made from")
+    parser.add_argument("--targets", action="store_true", help="only print the files to compute")
+    parser.add_argument("--inputs", action="store_true", help="only compare the corpora")
+    parser.add_argument("--output", type=Path, help="write every compared value there (CSV)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Compare; exit with 1 when a value is further from the released one than is allowed."""
+    arguments = parse()
+    study = studies.load(arguments)
+    published = released.read(study.released)
+    check(arguments, study, published)
+    names = tables(arguments, published)
+    if arguments.targets:
+        print(*targets(arguments, study, names), sep="\n")
+        return 0
+    left_out = compare_inputs(study, published)
+    if arguments.inputs:
+        return 0
+    here = read_json(study.run_file(*study.runs[0]))
+    exact = same_machine(arguments, study, published)
+    kind = "the same kind: values have to be equal" if exact else (
+        f"another kind than the released one ({here['device']}): values may differ by "
+        f"{verification.FACTOR:g} standard deviations between seeds "
+        f"(with one seed, by {verification.ONE_SEED:.0%})"
+    )  # fmt: skip
+    print(f"This machine is of {kind}.")
+    parts = [
+        verification.compare(name, *both(arguments, study, name, left_out), exact=exact)
+        for name in names
+    ]
+    return report(pd.concat(parts, ignore_index=True), arguments.output)
+
+
+def check(arguments: argparse.Namespace, study: studies.Study, published: dict) -> None:
+    """Refuse names that mean nothing, and a study that is not the released one."""
+    for name in arguments.runs:
+        if name not in study.config["methods"]:
+            raise UserError(f"run '{name}': unknown{nearest(name, study.config['methods'])}")
+    folder = studies.ROOT / "notebooks"
+    known = sorted(path.stem for path in folder.glob("*.ipynb"))
+    if arguments.figure and arguments.figure not in known:
+        raise UserError(f"figure '{arguments.figure}': unknown{nearest(arguments.figure, known)}")
+    settings = {**published["settings"], "model": published["settings"]["model"]["name"]}
+    if different := released.difference_in_words(study.config, settings):
+        raise UserError(f"{study.released}: of another configuration: {different}")
+
+
+def tables(arguments: argparse.Namespace, published: dict) -> list[str]:
+    """Return the names of the tables to compare."""
+    names = list(published["tables"])
+    if arguments.runs:
+        names = [name for name in ("metrics", "efficiency", "curves") if name in names]
+    if arguments.figure:
+        notebook = read_json(studies.ROOT / "notebooks" / f"{arguments.figure}.ipynb")
+        read_by_it = notebook["metadata"]["jadapt"]["tables"]
+        # Verdicts on claims, the only other thing that notebooks read, rest on all tables.
+        if set(read_by_it) <= set(names):
+            names = read_by_it
+    return [name for name in names if name not in NOT_COMPARED]
+
+
+def targets(arguments: argparse.Namespace, study: studies.Study, names: list[str]) -> list[str]:
+    """Return the files that have to be computed before comparing."""
+    if not arguments.runs:
+        return [str(study.table(name)) for name in names]
+    return [str(study.evaluation(*each)) for each in chosen(arguments, study)]
+
+
+def chosen(arguments: argparse.Namespace, study: studies.Study) -> list[tuple[str, int]]:
+    """Return the runs to compare as (name, seed): those named, and the base model."""
+    wanted = ["base", *arguments.runs]
+    return [each for each in study.runs if not arguments.runs or each[0] in wanted]
+
+
+def compare_inputs(study: studies.Study, published: dict) -> list[str]:
+    """Refuse to compare results on other text; return the optional domains to leave out."""
+    here = {"tokens": manifest.tokens(study), "corpora": manifest.corpora(study)}
+    catalogue = studies.settings.read_yaml(studies.ROOT / "config/corpora.yaml")["domains"]
+    wrong, left_out = verification.other_corpora(published, here, catalogue)
+    if wrong:
+        raise UserError(f"{study.results}: other text than was released: {'; '.join(wrong)}")
+    for domain in left_out:
+        print(f"The optional domain '{domain}' is on one side only and is not compared.")
+    return left_out
+
+
+def same_machine(arguments: argparse.Namespace, study: studies.Study, published: dict) -> bool:
+    """Tell whether the runs were made on the same kind of machine with the same packages."""
+    found = [read_json(study.run_file(*each)) for each in chosen(arguments, study)]
+    here = {
+        "runs": [{"run": r["settings"]["run"], "device": r["device"]} for r in found],
+        "versions": [r["versions"] for r in found],
+    }
+    names = [name for name, _ in chosen(arguments, study)]
+    machine = verification.Machine.of
+    return machine(here, names) == machine(published, names)
+
+
+def both(
+    arguments: argparse.Namespace, study: studies.Study, name: str, left_out: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a table as released and as it is here, without what is not compared."""
+    old = read(study.released / f"{name}.csv")
+    if arguments.runs:
+        new = of_runs(name, study, chosen(arguments, study))
+        old = old[old["method"].isin(["base", *arguments.runs])]
+    else:
+        new = read(study.table(name))
+    if "evaluated_on" in old.columns:
+        old, new = (t[~t["evaluated_on"].isin(left_out)] for t in (old, new))
+    return old, new
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a table with its cells as text."""
+    if not path.is_file():
+        raise UserError(f"{path}: missing; make verify computes it first")
+    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+
+
+def of_runs(name: str, study: studies.Study, some: list[tuple[str, int]]) -> pd.DataFrame:
+    """Make a table of some runs, as the workflow makes it of all."""
+    described = [study.run_file(*each) for each in some]
+    if name == "metrics":
+        known = runs.base_domains(study.config)[0]
+        return collection.metrics_table([study.evaluation(*each) for each in some], known)
+    if name == "efficiency":
+        return collection.efficiency_table(described, study.name)
+    logs = [path.with_name("train.jsonl") for path in described]
+    return collection.curves_table(logs, described, study.name)
+
+
+def report(compared: pd.DataFrame, output: Path | None) -> int:
+    """Print the comparison; return the exit status."""
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        compared.to_csv(output, index=False)
+    print(verification.printed(verification.summary(compared)))
+    counts = compared["verdict"].value_counts()
+    print(f"\n{len(compared)} values: " + ", ".join(f"{n} {word}" for word, n in counts.items()))
+    return int(not compared["verdict"].isin(verification.PASSED).all())
+
+
+if __name__ == "__main__":
+    run(main)
