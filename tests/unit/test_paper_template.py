@@ -253,7 +253,10 @@ def set_paper(
 ) -> subprocess.CompletedProcess:
     """Run the script with relative paths, as the workflow does."""
     names = ("metrics", "efficiency", "curves", "corpora", "grid", "segmentation")
-    options = {name: f"{name}.csv" for name in names if (folder / f"{name}.csv").exists()}
+    options = {name: f"{name}.csv" for name in names}
+    for name in ("grid", "segmentation"):
+        if not (folder / f"{name}.csv").exists():
+            del options[name]
     options |= {"figures": "figures", "tables": "tables", "study": "example_1"}
     options |= {"template": TEMPLATE, "bibliography": BIBLIOGRAPHY, "output": output}
     options |= {"settings": "settings.json", "claims": "claims.csv", "sources": CLAIMS} | changes
