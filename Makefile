@@ -60,6 +60,7 @@ lint: setup  ## check code, rules, notices
 
 bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_study.py --results results/$(STUDY) --config $(or $(CONFIG),config/config.yaml)
+	python benchmarks/bench_segmentation.py --results results/$(STUDY)
 	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
 	python benchmarks/bench_scale.py
 

@@ -23,6 +23,7 @@ if not workflow.configfiles:
 include: "rules/common.smk"
 include: "rules/corpora.smk"
 include: "rules/tokenizers.smk"
+include: "rules/segmentation.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/claims.smk"

@@ -6,7 +6,7 @@ localrules:
 rule claims:
     input:
         claims=CLAIMS,
-        tables=READ.values(),
+        tables=CLAIMABLE.values(),
     output:
         LEDGER,
     log:
@@ -19,7 +19,7 @@ rule claims:
         mem_mb=1000,
         runtime=10,
     params:
-        tables=[f"--{name}={path}" for name, path in READ.items()],
+        tables=[f"--{name}={path}" for name, path in CLAIMABLE.items()],
         domains=sorted(CATALOGUE["domains"]),
         unmet=PUBLISHED.unmet(config),
         code=code("judge_claims.py", "settings.py", "runs.py", "reporting"),

@@ -36,7 +36,8 @@ KNOWN = config["pretraining"]["domain"]
 
 def code(script, *parts):
     """Checksum of a script and the rooms or modules of the package it uses, for `params`: what a rule
-    does follows their content, so that an edit reruns it and a mere touch does not."""
+    does follows their content, so that an edit reruns it and a mere touch does not. Segmentation is
+    named by those who use it: its room has many users who do not."""
     rooms = [f"jadapt/{part}" for part in ("errors.py", "files.py", "seals.py", *parts)]
     return modules.checksum(script, *rooms)
 
@@ -164,11 +165,21 @@ SEARCH_TABLES = [
     *(f"{RESULTS}/ablations/{name}.csv" for name in config["ablations"]),
 ]
 EVALUATED = config["evaluation"]["domains"]
+# A study without the section has no table of segmentation.
+SEGMENTATION = config.get("segmentation")
+GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
+GOLD_SOURCES = sorted(
+    {split["source"] for split in (GOLD or {"splits": {}})["splits"].values()}
+)
 # A study in which every run has one rate has no grid, and no figure of it.
+ABSENT = {
+    *(["grid"] if not SEARCH_TABLES else []),
+    *(["segmentation"] if not SEGMENTATION else []),
+}
 TABLES = {
     name: f"{RESULTS}/{name}.csv"
-    for name in ("metrics", "efficiency", "curves", "corpora", "grid")
-    if name != "grid" or SEARCH_TABLES
+    for name in ("metrics", "efficiency", "curves", "corpora", "grid", "segmentation")
+    if name not in ABSENT
 }
 
 RELEASED = f"paper/released/{config['study']}"
@@ -199,10 +210,22 @@ if FROM_RELEASE:
 else:
     READ = TABLES
     MANIFEST = f"{RESULTS}/{released.MANIFEST}"
+# What claims may be about.
+CLAIMABLE = {name: path for name, path in READ.items() if name != "segmentation"}
 
 # What notebooks may read: the tables of measurements, and the verdicts that follow from them.
 LEDGER = f"{RESULTS}/claims.csv"
 READABLE = {**READ, "claims": LEDGER}
+
+
+def segmentation_code(*modules):
+    """Modules of the segmentation package that a rule uses; all of them, where none is named."""
+    folder = "text/segmentation"
+    return (
+        [f"{folder}/{name}.py" for name in ("__init__", *modules)]
+        if modules
+        else [folder]
+    )
 
 
 def run_folder(run, seed):

@@ -13,6 +13,8 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parents[1]
 ROOM = Path(__file__).parent / "methods"
 PREFIX = "jadapt.methods."
+# Segmenters are in the room of text, which has many users who do not segment.
+APART = "jadapt/text/segmentation/"
 # What every run passes through.
 SHARED = ("__init__", "adapter_files", "base", "loading", "registry", "strategy")
 
@@ -57,10 +59,16 @@ def of_entry(entry: dict) -> list[str]:
 
 @lru_cache
 def _sources(part: str) -> tuple[str, ...]:
-    """Return the files of a room, or the one file that ``part`` is, below ``scripts/``."""
+    """Return the files of a room, or the one file that ``part`` is, below ``scripts/``.
+
+    Those of `APART` belong to no room: they are named by themselves.
+    """
     path = SCRIPTS / part
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return tuple(str(file.relative_to(SCRIPTS)) for file in files)
+    names = (file.relative_to(SCRIPTS).as_posix() for file in files)
+    return tuple(
+        name for name in names if f"{part}/".startswith(APART) or not name.startswith(APART)
+    )
 
 
 @lru_cache

@@ -126,6 +126,12 @@ def _check_names(config: dict, catalogue: dict, models: dict, origin: str) -> No
             f"domains.{name}.sources",
             "config/corpora.yaml",
         )
+        for source in domain["sources"]:
+            if not {"extract", "path"} & set(catalogue["sources"][source]):
+                raise UserError(
+                    f"config/corpora.yaml: domains.{name}.sources: '{source}' has no 'extract', so "
+                    "no documents can be read from it"
+                )
     domains = config["corpora"]["domains"]
     _known(domains, catalogue["domains"], "corpora.domains", origin)
     for key in ("sequence", "tokenizer.domains", "evaluation.domains", "pretraining.domain"):
@@ -144,9 +150,32 @@ def _check_names(config: dict, catalogue: dict, models: dict, origin: str) -> No
                 f"{origin}: domain '{name}' is optional and may be missing, so nothing can be "
                 "trained on it; remove `optional` from it in config/corpora.yaml"
             )
+    _check_segmentation(config, catalogue, origin)
     _known(
         config["corpora"].get("maximum_documents", {}), domains, "corpora.maximum_documents", origin
     )
+
+
+def _check_segmentation(config: dict, catalogue: dict, origin: str) -> None:
+    """Check the names that segmentation uses: gold words, their sources, the study's domains."""
+    known = catalogue.get("gold", {})
+    for name, gold in known.items():
+        sources = [split["source"] for split in gold["splits"].values()]
+        _known(sources, catalogue["sources"], f"gold.{name}", "config/corpora.yaml")
+    section = config.get("segmentation")
+    if section is None:
+        return
+    _known(filter(None, [section["gold"]]), known, "segmentation.gold", origin)
+    key = "segmentation.fallback.domains"
+    names = section["fallback"]["domains"]
+    _known(names, config["corpora"]["domains"], key, origin)
+    for name in names:
+        domain = catalogue["domains"][name]
+        if domain["language"] != "ja" or domain.get("optional"):
+            raise UserError(
+                f"{origin}: {key}: '{name}' is not Japanese, or optional and may be missing; "
+                "name domains that are neither"
+            )
 
 
 def _check_method(name: str, entry: dict, training: dict, origin: str) -> None:

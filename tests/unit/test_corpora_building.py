@@ -295,9 +295,12 @@ def test_the_schema_refuses_unknown_and_missing_keys(key):
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(changed)
 
 
-def test_every_source_of_a_domain_is_defined_and_used():
+def test_every_source_of_a_domain_or_of_gold_words_is_defined_and_used():
     used = {name for domain in CORPORA["domains"].values() for name in domain["sources"]}
-    assert used == set(CORPORA["sources"])
+    gold = {
+        split["source"] for words in CORPORA["gold"].values() for split in words["splits"].values()
+    }
+    assert used | gold == set(CORPORA["sources"])
 
 
 def test_notice_is_up_to_date_and_names_every_source(monkeypatch, tmp_path):

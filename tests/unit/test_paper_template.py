@@ -30,6 +30,7 @@ from jadapt.reporting import (
     rates,
     runs,
     search,
+    segmentation,
     summaries,
     tables,
 )
@@ -237,8 +238,11 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
         grid = tables.read_grid(folder / "grid.csv")
         printed["methods"] = quality.methods_table(efficiency, grid)
         printed["learning_rates"] = rates.learning_rates_table(grid)
+        measured_words = tables.read_segmentation(folder / "segmentation.csv")
+        printed["segmentation"] = segmentation.segmentation_table(measured_words)
     else:
         (folder / "grid.csv").unlink()
+        (folder / "segmentation.csv").unlink()
     for name, frame in printed.items():
         tables.save_table(frame, folder / "tables" / name, caption=name)
     return folder
@@ -248,10 +252,11 @@ def set_paper(
     folder: Path, output: str = "paper/paper.pdf", **changes
 ) -> subprocess.CompletedProcess:
     """Run the script with relative paths, as the workflow does."""
-    names = ("metrics", "efficiency", "curves", "corpora", "grid")
+    names = ("metrics", "efficiency", "curves", "corpora", "grid", "segmentation")
     options = {name: f"{name}.csv" for name in names}
-    if not (folder / "grid.csv").exists():
-        del options["grid"]
+    for name in ("grid", "segmentation"):
+        if not (folder / f"{name}.csv").exists():
+            del options[name]
     options |= {"figures": "figures", "tables": "tables", "study": "example_1"}
     options |= {"template": TEMPLATE, "bibliography": BIBLIOGRAPHY, "output": output}
     options |= {"settings": "settings.json", "claims": "claims.csv", "sources": CLAIMS} | changes
@@ -366,7 +371,9 @@ def measured(methods, seeds, tasks, searched=True) -> paper.Tables:
     grid = example.grid(list(methods), list(tasks)) if searched else None
     if searched:
         grid["selected"] = grid["selected"] == "true"
-    return paper.Tables(*frames, corpora, grid)
+        words = example.segmentation(gold=len(methods) > 2)
+        words["gold"] = words["gold"] == "true"
+    return paper.Tables(*frames, corpora, grid, words if searched else None)
 
 
 def text_of(found: paper.Tables, methods) -> str:

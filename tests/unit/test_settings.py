@@ -98,6 +98,22 @@ def test_the_shipped_study_is_valid():
             "study.yaml: methods.sft: warmup_steps 4 leaves none of 4 steps",
         ),
         (
+            {"segmentation__gold": "gds"},
+            "study.yaml: segmentation.gold: unknown 'gds'; did you mean 'gsd'?",
+        ),
+        (
+            {"segmentation__fallback__domains": ["english"]},
+            "study.yaml: segmentation.fallback.domains: 'english' is not Japanese, or optional",
+        ),
+        (
+            {"segmentation__fallback__training": {"epoch": 1}},
+            "study.yaml: unknown key 'segmentation.fallback.training.epoch'; did you mean 'epochs'",
+        ),
+        (
+            {"segmentation__dictionaries": ["unidic"]},
+            "study.yaml: segmentation.dictionaries.0: unknown value 'unidic'; did you mean",
+        ),
+        (
             {"methods__sft__learning_rate": [1e-3]},
             "study.yaml: methods.sft.learning_rate: [0.001] is too short",
         ),
@@ -211,6 +227,23 @@ def test_an_ablation_varies_one_key_and_keeps_the_grid():
 def test_seeds_are_dealt_to_jobs():
     config = validated(seeds=[4, 5, 6], seeds_per_job=2)
     assert runs.seed_batches(config) == [[4, 5], [6]]
+
+
+def test_a_study_may_leave_segmentation_out():
+    assert "segmentation" not in validated(segmentation=None)
+
+
+def test_gold_words_need_known_sources_and_domains_need_readable_ones():
+    catalogue = copy.deepcopy(CATALOGUE)
+    catalogue["gold"]["gsd"]["splits"]["test"]["source"] = "ud_gds"
+    with pytest.raises(
+        UserError, match=r"config/corpora.yaml: gold.gsd: unknown 'ud_gds'; did you"
+    ):
+        settings.validate(copy.deepcopy(DEFAULT), catalogue, MODELS, "study.yaml")
+    catalogue = copy.deepcopy(CATALOGUE)
+    catalogue["domains"]["everyday"]["sources"] = ["ud_gsd"]
+    with pytest.raises(UserError, match=r"domains.everyday.sources: 'ud_gsd' has no 'extract'"):
+        settings.validate(copy.deepcopy(DEFAULT), catalogue, MODELS, "study.yaml")
 
 
 def every_property(schema, path=""):

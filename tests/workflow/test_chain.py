@@ -21,7 +21,9 @@ pytestmark = pytest.mark.chain
 FIGURES = (
     "ablations", "convergence", "forgetting", "pareto", "retention", "script_bits", "scripts",
 )  # fmt: skip
-TABLES = ("corpora", "efficiency", "learning_rates", "methods", "results", "transfer")
+TABLES = (
+    "corpora", "efficiency", "learning_rates", "methods", "results", "segmentation", "transfer",
+)  # fmt: skip
 DOMAINS = ("english", "everyday", "cloud", "devdocs")
 TASKS = ("everyday", "cloud")
 METHODS = (

@@ -56,6 +56,11 @@ def test_every_notebook_has_a_target_of_its_name(clone):
     ("target", "needed", "unneeded"),
     [
         ("table_corpora", {"corpus"}, {"tokenizer", "pretrain", "adapt", "evaluate", "figure"}),
+        (
+            "table_segmentation",
+            {"segmenter", "segmentation"},
+            {"tokenizer", "pretrain", "table_corpora"},
+        ),
         ("table_efficiency", {"adapt"}, {"evaluate", "figure"}),
         ("fig_convergence", {"adapt"}, {"evaluate", "metrics", "table", "paper"}),
         ("fig_scripts", {"adapt", "evaluate"}, {"corpora_table", "table", "paper", "ablation"}),

@@ -28,6 +28,9 @@ def notice(corpora: dict) -> str:
             if name not in used:
                 raise UserError(f"domain {domain}: unknown source '{name}'{nearest(name, used)}")
             used[name].append(domain)
+    for gold in corpora.get("gold", {}).values():
+        for split, entry in gold["splits"].items():
+            used[entry["source"]].append(f"word segmentation ({split})")
     for name, entry in corpora["sources"].items():
         if entry["kind"] != "local":
             parts.append(_section(name, entry, used[name]))

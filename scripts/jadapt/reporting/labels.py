@@ -65,10 +65,21 @@ SCRIPTS = {
     "other": "other\n。、「」",
 }
 
+SEGMENTERS = {
+    "unidic_lite": "MeCab with UniDic",
+    "ipadic": "MeCab with IPADIC",
+    "bilstm_crf": "BiLSTM-CRF",
+}
+
 LANGUAGES = {"en": "English", "ja": "Japanese"}
 
 # Words of the names of ablations that stand for something else than themselves.
 _SETTINGS = {"a init": "initial values of A", "ratio": "share of old text"}
+
+
+def segmenter_label(name: str) -> str:
+    """Return the name of a segmenter for readers."""
+    return SEGMENTERS.get(name, name)
 
 
 def method_label(name: str) -> str:

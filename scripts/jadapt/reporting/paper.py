@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from jadapt.errors import UserError
-from jadapt.reporting import comparisons, dynamics, quality, search, summaries
+from jadapt.reporting import comparisons, dynamics, quality, search, segmentation, summaries
 from jadapt.reporting.comparisons import direction
 from jadapt.reporting.labels import BASE, LANGUAGES, SCRIPTS, domain_label, join_words
 from jadapt.reporting.runs import Method, Tables, lowest_validation, methods, setter, whole
@@ -145,6 +145,7 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
         **_results(tables, found),
         **_grid(tables, found),
         "course": dynamics.summary(tables.curves),
+        "segmentation": segmentation.context(tables.segmentation),
         "earlier": earlier_study(literature),
         "literature": literature,
         "names": names,

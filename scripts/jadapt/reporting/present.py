@@ -14,7 +14,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from jadapt.reporting.labels import LANGUAGES, domain_label, method_label
+from jadapt.reporting.labels import LANGUAGES, domain_label, method_label, segmenter_label
 
 MISSING = "–"
 INTERVAL = "ci95"
@@ -151,6 +151,11 @@ COLUMNS = {
     "documents": Column("Size", "documents", count),
     "characters": Column("Size", "characters", count),
     "bytes": Column("Size", "bytes", count),
+    "segmenter": Column("", "Segmenter", lambda name: segmenter_label(_text(name)), numeric=False),
+    "words": Column("Gold words, %", "", digits=2, part=str),
+    "agreement": Column("Agreement with MeCab, no gold reached, %", "", digits=2, part=str),
+    "word_script": Column("F1 by script of the word, %", "", digits=1, part=str),
+    "agreement_script": Column("Agreement (F1) by script of the word, %", "", digits=1, part=str),
     "script_share": Column("Characters by script, %", "", digits=1),
 }
 

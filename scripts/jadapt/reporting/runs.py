@@ -26,13 +26,14 @@ TRANSFER = {
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a study, as `jadapt.reporting.tables` reads them; not all have a grid."""
+    """The tables of a study, as `jadapt.reporting.tables` reads them; not all have every one."""
 
     metrics: pd.DataFrame
     efficiency: pd.DataFrame
     curves: pd.DataFrame
     corpora: pd.DataFrame
     grid: pd.DataFrame | None = None
+    segmentation: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,17 @@ CLAIMS = {
     "expression": TEXT,
     "runs": TEXT,
 }
+SEGMENTATION = {
+    "study": TEXT,
+    "segmenter": TEXT,
+    "seed": NUMBER,
+    "reference": TEXT,
+    "gold": FLAG,
+    "group": TEXT,
+    "metric": TEXT,
+    "value": NUMBER,
+    "n": NUMBER,
+}
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
@@ -138,6 +149,11 @@ def read_corpora(path: str | Path) -> pd.DataFrame:
 def read_claims(path: str | Path) -> pd.DataFrame:
     """Read ``claims.csv``: one row a published claim, as `jadapt.reporting.ledger` judges it."""
     return _read(path, CLAIMS)
+
+
+def read_segmentation(path: str | Path) -> pd.DataFrame:
+    """Read ``segmentation.csv``: one row a segmenter, seed, group of words and metric (shares)."""
+    return _read(path, SEGMENTATION)
 
 
 def _read(path: str | Path, columns: dict[str, str], *, may_be_empty: bool = False) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def estimated(value: Estimate, digits: int = 3) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """Return a share from 0 to 1 in per cent."""
     return f"{fixed(100 * share, digits)}\u00a0%"
+
+
+def estimated_percent(value: Estimate, digits: int = 2) -> str:
+    """Return the `estimated` form of a share from 0 to 1, in per cent."""
+    hundredfold = replace(value, mean=100 * value.mean, half_width=100 * value.half_width)
+    return f"{estimated(hundredfold, digits)}\u00a0%"
 
 
 def p_value(p: float) -> Typst:
@@ -89,6 +96,7 @@ def environment(folder: Path) -> jinja2.Environment:
         "code": code,
         "count": count,
         "estimate": estimated,
+        "estimated_percent": estimated_percent,
         "fixed": fixed,
         "lower_first": lower_first,
         "markup": Typst,

@@ -17,8 +17,8 @@ BILSTM_CRF = "bilstm_crf"
 class Segmenter(Protocol):
     """Cuts texts into words.
 
-    Whatever a text holds (nothing, white space, NUL, lone surrogates), its words joined are the
-    text itself. White space is in pieces of its own.
+    Whatever a text holds (white space, NUL, lone surrogates), its words joined are the text itself.
+    White space that an analyser takes for no word is in pieces of its own.
     """
 
     name: str

@@ -10,8 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 
 from jadapt.text.scripts import NAMES, script_classes
+from jadapt.text.segmentation.base import Segmenter
 
 ALL, MIXED, UNSEEN = "all", "mixed", "unseen"
+COLUMNS = ("study", "segmenter", "seed", "reference", "gold", "group", "metric", "value", "n")
+"""Of the study's table; ``gold`` says whether ``reference`` is gold segmentation."""
 GROUPS = (ALL, *NAMES, MIXED, UNSEEN)
 """Which words a score is of: all, those of one script, of several, or not in the training text."""
 
@@ -26,6 +29,18 @@ def word_script(word: str) -> str:
 def words_of(texts: Iterable[Sequence[str]]) -> set[str]:
     """Return the different words of segmented texts."""
     return {word for words in texts for word in words if not word.isspace()}
+
+
+def score(
+    segmenter: Segmenter, reference: Sequence[Sequence[str]], seen: Set[str] = frozenset()
+) -> Score:
+    """Segment the reference's texts and count; ``seen`` are the words of the training text."""
+    result = Score(seen)
+    for found, words in zip(
+        segmenter.segment(list(map("".join, reference))), reference, strict=True
+    ):
+        result.add(found, words)
+    return result
 
 
 class Score:

@@ -59,9 +59,9 @@ def train(
 ) -> tuple[BiLSTMCRF, Vocabulary, list[dict]]:
     """Train on texts that are lists of words; return the network, its vocabulary and a log.
 
-    The network is an exponential moving average of the weights over the steps; of the last epochs
-    it is the one for which ``validate`` (higher is better) gave most, and the log has a line for
-    each epoch: ``epoch``, ``loss`` (nats a character), ``validation``, ``seconds``.
+    The network is an exponential moving average of the weights over the steps, as it was after the
+    epoch for which ``validate`` (higher is better) gave most, the last of equals. The log has a
+    line for each epoch: ``epoch``, ``loss`` (nats a character), ``validation``, ``seconds``.
 
     Raises:
         UserError: there is nothing to learn from.

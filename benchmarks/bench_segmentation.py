@@ -1,0 +1,161 @@
+"""Speed of the segmenters on text of a study: MeCab beside its own binary, and the BiLSTM-CRF.
+
+All are measured in turn within one run, and the medians are printed. MeCab's binary is that of the
+system (Debian: apt-get install mecab), with the same dictionary, options and text. A line of many
+megabytes is segmented as well, and must come back whole. Exits with status 1 below a limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+from jadapt.errors import UserError, run
+from jadapt.text.segmentation import Segmenter, load
+from jadapt.text.segmentation.base import DICTIONARIES
+
+SLOWER_THAN_BINARY = 0.10
+CHARACTERS_PER_SECOND = 20_000
+
+
+def lines(results: Path, characters: int) -> list[str]:
+    """Return lines of the study's Japanese training text, of each domain about as much."""
+    files = sorted(results.glob("corpora/*/train.jsonl"))
+    found: list[str] = []
+    for path in files:
+        size = 0
+        with open(path, encoding="utf-8") as stream:
+            for record in stream:
+                text = json.loads(record).get("ja") or ""
+                found += filter(str.strip, text.splitlines())
+                size += len(text)
+                if size * len(files) >= characters:
+                    break
+    if not found:
+        raise UserError(f"{results}: no Japanese text in corpora/; run `make paper` first")
+    return found
+
+
+def binary(dictionary: str, path: Path, output: Path) -> Callable[[], None]:
+    """Return a call of MeCab's own program on a file."""
+    program = shutil.which("mecab")
+    if program is None:
+        raise UserError("mecab is not installed: apt-get install mecab")
+    folder = importlib.import_module(dictionary).DICDIR
+    options = ["-r", "/dev/null", "-d", folder, "-O", "wakati", "-b", "1000000", "-o", str(output)]
+    return lambda: subprocess.run([program, *options, str(path)], check=True)
+
+
+def seconds(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the median seconds of each; one round of all comes after another."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, call in runs.items():
+            begin = time.perf_counter()
+            call()
+            taken[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def with_threads(count: int, segmenter: Segmenter, texts: list[str]) -> Callable[[], object]:
+    """Return a call that segments with so many threads."""
+
+    def call() -> None:
+        torch.set_num_threads(count)
+        segmenter.segment(texts)
+
+    return call
+
+
+def compared(arguments: argparse.Namespace, texts: list[str], model: Segmenter) -> Iterator[str]:
+    """Print the table of speeds; yield what is below a limit."""
+    with tempfile.TemporaryDirectory(prefix="bench_segmentation_") as name:
+        path = Path(name, "text")
+        path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+        few = texts[::10]
+        runs: dict[str, Callable[[], object]] = {}
+        for dictionary in DICTIONARIES:
+            segmenter = load(dictionary)
+            runs[f"{dictionary}, binary"] = binary(dictionary, path, Path(name, "out"))
+            runs[f"{dictionary}, here"] = lambda each=segmenter: each.segment(texts)
+        for threads in (1, arguments.threads):
+            runs[f"bilstm_crf, {threads} threads"] = with_threads(threads, model, few)
+        taken = seconds(runs, arguments.repeats)
+    print("| segmenter | characters | seconds | characters/s | against the binary |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, value in taken.items():
+        size = sum(map(len, few if name.startswith("bilstm") else texts))
+        dictionary, _, where = name.partition(", ")
+        ratio = value / taken[f"{dictionary}, binary"] if where == "here" else None
+        told = f"{ratio:.2f} x its time" if ratio else "–"
+        print(f"| {name} | {size:,} | {value:.2f} | {size / value:,.0f} | {told} |")
+        if ratio and ratio > 1 + SLOWER_THAN_BINARY:
+            yield f"{dictionary}: {ratio:.2f} times the binary's time"
+    fastest = max(
+        sum(map(len, few)) / value for name, value in taken.items() if name.startswith("bilstm")
+    )
+    if fastest < CHARACTERS_PER_SECOND:
+        yield f"bilstm_crf: {fastest:,.0f} characters/s"
+
+
+def long_line(segmenters: list[Segmenter], texts: list[str], megabytes: int) -> Iterator[str]:
+    """Print what one long line takes; yield who does not give it back."""
+    size, parts = 0, []
+    for text in cycle(texts):
+        parts.append(text)
+        size += len(text.encode("utf-8"))
+        if size >= megabytes * 10**6:
+            break
+    line = "".join(parts)
+    print(f"\n| one line of {megabytes} MB | seconds | peak MiB so far | whole |")
+    print("| --- | --- | --- | --- |")
+    for segmenter in segmenters:
+        begin = time.perf_counter()
+        (words,) = segmenter.segment([line])
+        taken = time.perf_counter() - begin
+        whole = "".join(words) == line
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"| {segmenter.name} | {taken:.1f} | {peak:.0f} | {'yes' if whole else 'no'} |")
+        if not whole:
+            yield f"{segmenter.name}: the long line did not come back"
+
+
+def main() -> int:
+    """Print both tables; return 1 when something is below its limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="results/{study}")
+    parser.add_argument("--characters", type=int, default=1_000_000)
+    parser.add_argument("--threads", type=int, default=2, help="of the BiLSTM-CRF, beside one")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--megabytes", type=int, default=10, help="size of the long line (10^6)")
+    arguments = parser.parse_args()
+    models = sorted(arguments.results.glob("segmentation/bilstm_crf/seed*"))
+    if not models:
+        raise UserError(f"{arguments.results}: no segmenter; run `make table NAME=segmentation`")
+    model = load("bilstm_crf", models[0])
+    texts = lines(arguments.results, arguments.characters)
+    short = list(compared(arguments, texts, model))
+    torch.set_num_threads(1)
+    short += long_line([*map(load, DICTIONARIES), model], texts, arguments.megabytes)
+    for complaint in short:
+        print(f"below its limit: {complaint}", file=sys.stderr)
+    return int(bool(short))
+
+
+if __name__ == "__main__":
+    run(main)
