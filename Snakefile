@@ -42,6 +42,8 @@ rule all:
 onstart:
     with one_line():
         leftovers.refuse(Path.cwd())
+    # IPython makes its own folder in one that is there, or takes one for temporary files.
+    CACHE.mkdir(exist_ok=True)
     # Whatever rules read: a file of the future would fail the jobs that read it.
     clocks.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
 
