@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
-from jadapt import cluster, leftovers
+from jadapt import clocks, cluster, leftovers
 from jadapt.errors import one_line
 from jadapt.settings import read_yaml
 
@@ -43,6 +43,10 @@ rule all:
 onstart:
     with one_line():
         leftovers.refuse(Path.cwd())
+    # IPython makes its own folder in one that is there, or takes one for temporary files.
+    CACHE.mkdir(exist_ok=True)
+    # Whatever rules read: a file of the future would fail the jobs that read it.
+    clocks.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
 
 
 # SLURM's own words for a job it refused are far up by now.

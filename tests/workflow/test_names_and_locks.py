@@ -1,6 +1,7 @@
-"""Two commands at once, and names that a shell would take for something else."""
+"""Two commands at once, clocks, and names that a shell would take for something else."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -86,3 +87,23 @@ def test_a_second_command_refuses_and_the_first_finishes(edited):
     assert first.returncode == 0, output
     assert len(documents(edited, "mine")) == len(LINES)
     assert "Nothing to be done" in edited.shell(*command).stdout
+
+
+def test_a_clock_that_goes_back_between_two_commands_does_no_harm(edited):
+    """What the first command left, and what the user wrote, is then from the future."""
+    own = edited.path / "config/mine.txt"
+    own.write_text("\n".join(LINES), encoding="utf-8")
+    source = "{kind: local, path: config/mine.txt, licence: CC0-1.0, attribution: me}"
+    add_domain(edited, "mine", source)
+    fetched = "resources/downloads/mine/fetched.json"
+    target = "results/mini/corpora/mine/manifest.json"
+    edited.shell("snakemake", "--cores", "1", fetched)
+    future = time.time() + 3600
+    for path in (own, edited.path / fetched):
+        os.utime(path, (future, future))
+    output = edited.shell("snakemake", "--cores", "1", target).stdout
+    assert "the clock went back: 2 files of the future are dated now" in output
+    assert sorted(documents(edited, "mine")) == sorted(LINES)
+    again = edited.shell("snakemake", "--cores", "1", target).stdout
+    assert "Nothing to be done" in again
+    assert "future" not in again
