@@ -19,8 +19,10 @@ TESTS ?=
 .DEFAULT_GOAL := help
 RUNS ?=
 FIGURE ?=
+NUMBER ?=
+FILE ?=
 
-.PHONY: help setup paper figure table report release verify test test-fast lint bench notice lock clean
+.PHONY: help setup paper figure table report release verify trace status crate test test-fast lint bench notice lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -77,6 +79,16 @@ verify: setup  ## compare with the released results: RUNS="lora ewc", FIGURE=ret
 	@$(VERIFY) --inputs
 	$(SNAKEMAKE) $$($(VERIFY) --targets)
 	@$(VERIFY) --output results/$(STUDY)/verification.csv
+
+trace: setup  ## where a figure or number comes from: FIGURE=retention, NUMBER=lora.gain, FILE=a.svg
+	@python scripts/trace.py $(STUDY_FILE) $(if $(FIGURE),--figure $(FIGURE)) \
+	  $(if $(NUMBER),--number '$(NUMBER)') $(if $(FILE),--file $(FILE))
+
+status: setup  ## what of the study is done, running, failed, and how long is left
+	@python scripts/status.py $(STUDY_FILE)
+
+crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished study
+	python scripts/write_crate.py $(STUDY_FILE)
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE

@@ -87,6 +87,7 @@ rule paper:
         tables=READ.values(),
         claims=LEDGER,
         sources=CLAIMS,
+        manifest=MANIFEST,
         figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES],
         data=[f"{RESULTS}/tables/{name}.csv" for name in TABLE_NAMES],
         template="paper/paper.typ.j2",
@@ -124,7 +125,7 @@ rule paper:
         "Setting the paper"
     shell:
         "python scripts/render_paper.py --study {params.study:q} {params.tables:q}"
-        " --claims {input.claims:q} --sources {input.sources:q}"
+        " --claims {input.claims:q} --sources {input.sources:q} --manifest {input.manifest:q}"
         " --figures {params.figures:q} --tables {params.table_folder:q}"
         " --settings {params.settings:q} --template {input.template:q}"
         " --bibliography {input.bibliography:q} --literature {input.literature:q}"

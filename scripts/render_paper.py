@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 
 from jadapt.errors import UserError, run
-from jadapt.files import atomic, load_settings, write_text
+from jadapt.files import atomic, load_settings, read_json, write_text
 from jadapt.reporting import claims, ledger, paper, tables
 from jadapt.reporting.present import present, typst
+from jadapt.reporting.statements import statements
 from jadapt.reporting.template import Typst, compile_pdf, render
 
 
@@ -24,6 +25,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
     parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
     parser.add_argument("--segmentation", type=Path, help="the study's segmentation.csv, if any")
+    parser.add_argument("--manifest", type=Path, help="the study's manifest: data and cost")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
     parser.add_argument("--settings", required=True, help="resolved configuration: JSON, or a path")
@@ -56,6 +58,8 @@ def main() -> None:
             tables.read_claims(arguments.claims), claims.read_sources(arguments.sources)
         )
     }
+    if arguments.manifest:
+        context["statement"] = statements(read_json(arguments.manifest))
     folder = arguments.output.resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".paper.", dir=folder) as name:

@@ -16,6 +16,7 @@ import typst
 from jinja2 import nodes
 from PIL import Image
 
+import released_example
 import reporting_example as example
 from jadapt.errors import UserError
 from jadapt.files import load_settings
@@ -215,6 +216,9 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
     """Write the tables, figures and printed tables of a made-up study."""
     example.write(folder, methods, seeds, tasks)
     (folder / "settings.json").write_text(json.dumps(configured(methods)))
+    runs_of = [("base", 1), *((method, seed) for method in methods for seed in seeds)]
+    made = released_example.manifest(folder, {"study": "example", "sequence": tasks}, runs_of)
+    (folder / "manifest.json").write_text(json.dumps(made))
     (folder / "figures").mkdir()
     for name in FIGURES if searched else FIGURES[:5]:
         (folder / "figures" / f"{name}.svg").write_text(SVG)
@@ -259,7 +263,8 @@ def set_paper(
             del options[name]
     options |= {"figures": "figures", "tables": "tables", "study": "example_1"}
     options |= {"template": TEMPLATE, "bibliography": BIBLIOGRAPHY, "output": output}
-    options |= {"settings": "settings.json", "claims": "claims.csv", "sources": CLAIMS} | changes
+    options |= {"settings": "settings.json", "claims": "claims.csv", "sources": CLAIMS}
+    options |= {"manifest": "manifest.json"} | changes
     command = [sys.executable, str(ROOT / "scripts" / "render_paper.py")]
     command += [f"--{name}={value}" for name, value in options.items()]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)

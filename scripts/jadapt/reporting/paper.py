@@ -140,8 +140,8 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
     found = methods(tables, settings)
     return {
         "setting": setter(settings),
-        **_study(tables, settings, found),
-        **_before(tables),
+        **described(tables, settings, found),
+        **before(tables),
         **_results(tables, found),
         **_grid(tables, found),
         "course": dynamics.summary(tables.curves),
@@ -153,7 +153,7 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
     }
 
 
-def _study(tables: Tables, settings: dict, found: list[Method]) -> dict[str, Any]:
+def described(tables: Tables, settings: dict, found: list[Method]) -> dict[str, Any]:
     """Return what was run: methods, tasks, text, budget."""
     metrics, efficiency, corpora = tables.metrics, tables.efficiency, tables.corpora
     adapted = efficiency[efficiency["method"] != BASE]
@@ -188,7 +188,7 @@ def _study(tables: Tables, settings: dict, found: list[Method]) -> dict[str, Any
     }
 
 
-def _before(tables: Tables) -> dict[str, Any]:
+def before(tables: Tables) -> dict[str, Any]:
     """Return what the base model is and does."""
     metrics, efficiency = tables.metrics, tables.efficiency
     base = efficiency[efficiency["method"] == BASE]

@@ -1,0 +1,139 @@
+"""Print where a figure, a table or a number of the paper comes from, down to checksums."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from jadapt import released, studies
+from jadapt.errors import UserError, nearest, run
+from jadapt.files import read_json, sha256_file
+from jadapt.publishing import trace
+from jadapt.reporting import provenance, tables
+from jadapt.reporting.present import significant
+from jadapt.reporting.runs import Tables
+
+TEMPLATES = sorted([Path("paper/paper.typ.j2"), *Path("paper/sections").glob("*.typ.j2")])
+
+
+def main() -> None:
+    """Trace what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    studies.add_arguments(parser)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--figure", help="name of a figure or table")
+    what.add_argument("--number", help="a number of the paper: base_home_bits, lora.gain, …")
+    what.add_argument("--file", type=Path, help="a figure file, wherever it was found")
+    arguments = parser.parse_args()
+    study = studies.load(arguments)
+    folder, manifest = published(study)
+    if arguments.number:
+        trace_number(arguments.number, study, folder, manifest)
+    elif arguments.file:
+        trace_file(arguments.file, manifest)
+    else:
+        trace_figure(arguments.figure, study, folder, manifest)
+
+
+def published(study: studies.Study) -> tuple[Path, dict]:
+    """Return the results to look at: those of this machine, or else the released ones."""
+    if (study.results / released.MANIFEST).is_file():
+        return study.results, study.manifest()
+    return study.released, released.read(study.released)
+
+
+def trace_figure(name: str, study: studies.Study, folder: Path, manifest: dict) -> None:
+    """Print the chain from the files of a figure or table to the runs and the text."""
+    notebooks = {path.stem: path for path in Path("notebooks").glob("*.ipynb")}
+    if name not in notebooks:
+        raise UserError(f"figure '{name}': unknown{nearest(name, notebooks)}")
+    facts = read_json(notebooks[name])["metadata"]["jadapt"]
+    print(f"{facts['kind']} {name}")
+    for path in sorted(study.results.glob(f"{facts['kind']}s/{name}.*")):
+        print(f"  {path}: sha256 {sha256_file(path)}")
+    print(f"made by\n  {notebooks[name]}: sha256 {sha256_file(notebooks[name])}")
+    names = [table for table in facts["tables"] if table in manifest["tables"]]
+    names = names if len(names) == len(facts["tables"]) else list(manifest["tables"])
+    print_tables(names, folder, manifest)
+    found = [
+        (run["run"], run["seed"], table)
+        for table in names if table in trace.BEHIND for run in manifest["runs"]
+    ]  # fmt: skip
+    print_rest(found, names, study, manifest)
+
+
+def print_tables(names: list[str], folder: Path, manifest: dict) -> None:
+    """Print the tables and whether they are those of the manifest."""
+    print("from tables")
+    for name in names:
+        path, table = folder / f"{name}.csv", manifest["tables"][name]
+        same = path.is_file() and sha256_file(path) == table["sha256"]
+        note = "" if same else " (NOT the file that is there)"
+        print(f"  {path}: {table['rows']} rows, sha256 {table['sha256']}{note}")
+
+
+def print_rest(found: list, names: list[str], study: studies.Study, manifest: dict) -> None:
+    """Print the runs behind tables, what all of them are made from, and the searches."""
+    if found:
+        print("from runs")
+        print("\n".join(trace.chain(manifest, found, study.results)))
+    if "grid" in names:
+        print("from searches")
+        for name, sha256 in manifest["searches"].items():
+            print(f"  {study.results / name}.csv: sha256 {sha256}")
+    print("from inputs")
+    print("\n".join(trace.inputs(manifest)))
+
+
+def trace_number(name: str, study: studies.Study, folder: Path, manifest: dict) -> None:
+    """Print the chain from a number to template, table rows, evaluations, runs and text."""
+    number = trace.number(name, read_tables(folder, manifest), manifest["settings"])
+    print(f"number {name} = {shown(number.value)}")
+    print("printed or weighed in")
+    for place in trace.places(number.printed, TEMPLATES):
+        print(f"  {place}")
+    cells = trace.cells(number)
+    print_tables([part.table for part in cells], folder, manifest)
+    for part in cells:
+        print(f"rows of {part.table}.csv")
+        text = part.rows.drop(columns=["study"], errors="ignore").assign(line=part.lines)
+        print(text.to_string(index=False))
+    print_rest(trace.runs_behind(cells), [part.table for part in cells], study, manifest)
+
+
+def shown(value: Any) -> str:
+    """Return a number, or an estimate with the half-width of its interval."""
+    if hasattr(value, "half_width"):
+        half = f" ± {significant(value.half_width)}" if value.has_interval else ""
+        return f"{value.mean!r}{half} (n = {value.n})"
+    return repr(value)
+
+
+def read_tables(folder: Path, manifest: dict) -> Tables:
+    """Read the tables that the paper's numbers are computed from."""
+    grid = tables.read_grid(folder / "grid.csv") if "grid" in manifest["tables"] else None
+    return Tables(
+        tables.read_metrics(folder / "metrics.csv"),
+        tables.read_efficiency(folder / "efficiency.csv"),
+        tables.read_curves(folder / "curves.csv"),
+        tables.read_corpora(folder / "corpora.csv"),
+        grid,
+    )
+
+
+def trace_file(path: Path, manifest: dict) -> None:
+    """Print what a figure file says about itself and whether the study is the one it is from."""
+    found = provenance.read(path)
+    print(f"{path}: figure {found['name']} of study {found['study']}, {found['results']} results")
+    print(f"  drawn by commit {found['commit']}")
+    notebook = found["notebook"]
+    print(f"  notebook {notebook['path']}: sha256 {notebook['sha256']}")
+    for name, table in found["tables"].items():
+        known = manifest["tables"].get(name, {}).get("sha256")
+        note = "the table of this study" if known == table["sha256"] else "ANOTHER table"
+        print(f"  table {table['path']}: sha256 {table['sha256']} ({note})")
+
+
+if __name__ == "__main__":
+    run(main)
