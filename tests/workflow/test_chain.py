@@ -21,7 +21,10 @@ pytestmark = pytest.mark.chain
 FIGURES = (
     "ablations", "convergence", "forgetting", "pareto", "retention", "script_bits", "scripts",
 )  # fmt: skip
-TABLES = ("corpora", "efficiency", "learning_rates", "methods", "results", "transfer")
+TABLES = (
+    "claims", "claims_arithmetic", "convergence_statistics", "corpora", "effects", "efficiency",
+    "learning_rates", "methods", "results", "transfer",
+)  # fmt: skip
 DOMAINS = ("english", "everyday", "cloud", "devdocs")
 TASKS = ("everyday", "cloud")
 METHODS = (
