@@ -22,7 +22,8 @@ FIGURE ?=
 NUMBER ?=
 FILE ?=
 
-.PHONY: help setup paper figure table report release verify trace status crate test test-fast lint bench notice lock clean
+.PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
+  test-browser lint bench notice lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,14 +45,20 @@ figure: setup  ## build one figure: make figure NAME=retention RESULTS=released
 table: setup  ## build one table: make table NAME=results
 	$(SNAKEMAKE) table_$(NAME)
 
+html: setup  ## write results/{study}/index.html: results, claims, runs and curves in one page
+	$(SNAKEMAKE) html
+
 report: setup  ## write report.zip: figures, tables and paper with their captions
 	$(SNAKEMAKE) --report report.zip all
 
 test: setup  ## run every test, the whole chain on real packages among them
-	pytest $(TESTS)
+	pytest -m "not browser" $(TESTS)
 
 test-fast: setup  ## run the tests that need no download
-	pytest -m "not chain" $(TESTS)
+	pytest -m "not chain and not browser" $(TESTS)
+
+test-browser: setup  ## look at the HTML page in Chromium (Debian: apt-get install chromium)
+	pytest -m browser $(TESTS)
 
 lint: setup  ## check code, rules, notices
 	ruff check .

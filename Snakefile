@@ -29,6 +29,7 @@ include: "rules/evaluation.smk"
 include: "rules/claims.smk"
 include: "rules/publishing.smk"
 include: "rules/paper.smk"
+include: "rules/page.smk"
 
 
 rule all:

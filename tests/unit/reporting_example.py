@@ -45,8 +45,10 @@ def metrics(methods: list[str], seeds: list[int], tasks: list[str]) -> pd.DataFr
             rows.append(("example", method, seed, through, domain, metric, value, unit, 1000))
 
         put("english", "bits_per_byte", english, "bit/byte")
+        put("english", "perplexity", 2 ** (4 * english), "1")
         for task in tasks:
             put(task, "bits_per_byte", 3.0 - shift, "bit/byte")
+            put(task, "perplexity", 2 ** (4 * (3.0 - shift)), "1")
             put(task, "next_character_accuracy", 0.1 + shift / 4, "share")
             for script, value in SCRIPTS.items():
                 put(task, f"next_character_accuracy_{script}", value * (0.2 + shift / 2), "share")
@@ -249,6 +251,7 @@ def _measure(rows, method, seed, through, level):
 
     for domain, bits in level.items():
         put(domain, "bits_per_byte", bits, "bit/byte")
+        put(domain, "perplexity", 2 ** (4 * bits), "1")
         if method == "den":
             put(domain, "bits_per_byte_without_task", bits + 0.2, "bit/byte")
         known = BEFORE[domain] - bits

@@ -22,7 +22,8 @@ FIGURES = (
     "ablations", "convergence", "forgetting", "pareto", "retention", "script_bits", "scripts",
 )  # fmt: skip
 TABLES = (
-    "corpora", "efficiency", "learning_rates", "methods", "results", "segmentation", "transfer",
+    "claims", "claims_arithmetic", "convergence_statistics", "corpora", "effects", "efficiency",
+    "learning_rates", "methods", "results", "segmentation", "transfer",
 )  # fmt: skip
 DOMAINS = ("english", "everyday", "cloud", "devdocs")
 TASKS = ("everyday", "cloud")

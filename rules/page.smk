@@ -1,0 +1,40 @@
+# The HTML page of a study: results, figures, claims, runs and curves in one file.
+localrules:
+    html,
+
+
+rule html:
+    input:
+        tables=READ.values(),
+        claims=LEDGER,
+        figures=expand(
+            f"{RESULTS}/figures/{{name}}.{{kind}}", name=FIGURES, kind=("svg", "png")
+        ),
+        data=[f"{RESULTS}/tables/{name}.csv" for name in TABLE_NAMES],
+        template="paper/html/page.html.j2",
+        style="paper/html/page.css",
+        script="paper/html/page.js",
+    output:
+        f"{RESULTS}/index.html",
+    log:
+        f"{LOGS}/html.log",
+    benchmark:
+        f"{BENCHMARKS}/html.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        tables=[f"--{name}={path}" for name, path in READ.items()],
+        notebooks=as_json(NOTEBOOKS),
+        figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
+        table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),
+        code=code("render_page.py", "settings.py", "runs.py", "reporting"),
+    message:
+        "Writing the HTML page"
+    shell:
+        "python scripts/render_page.py {params.tables:q} --claims {input.claims:q}"
+        " --figures {params.figures:q} --tables {params.table_folder:q}"
+        " --notebooks {params.notebooks:q} --template {input.template:q}"
+        " --output {output:q} > {log:q} 2>&1"

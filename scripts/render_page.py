@@ -1,0 +1,47 @@
+"""Write the HTML page of a study: one file that needs no server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from jadapt.errors import run
+from jadapt.files import write_text
+from jadapt.reporting import page, tables
+from jadapt.reporting.runs import Tables
+
+
+def main() -> None:
+    """Parse the command line, fill the template and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("metrics", "efficiency", "curves", "corpora", "claims"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
+    parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
+    parser.add_argument("--figures", type=Path, required=True, help="folder of the figures")
+    parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
+    parser.add_argument(
+        "--notebooks", type=json.loads, required=True, help="kind, caption and tables of each: JSON"
+    )
+    parser.add_argument("--template", type=Path, required=True, help="page.html.j2")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    measured = Tables(
+        tables.read_metrics(arguments.metrics),
+        tables.read_efficiency(arguments.efficiency),
+        tables.read_curves(arguments.curves),
+        tables.read_corpora(arguments.corpora),
+        tables.read_grid(arguments.grid) if arguments.grid else None,
+    )
+    values = page.context(
+        measured,
+        tables.read_claims(arguments.claims),
+        arguments.notebooks,
+        arguments.figures,
+        arguments.tables,
+    )
+    write_text(arguments.output, page.render(arguments.template, values))
+
+
+if __name__ == "__main__":
+    run(main)
