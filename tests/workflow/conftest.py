@@ -87,10 +87,6 @@ class Clone:
         return {name: count for name, count in jobs.items() if name not in ("total", "all")}
 
 
-# In the environment of all commands of the chain; nothing may print or keep it.
-TOKEN = "hf_aTokenThatNobodyMayEverSee"
-
-
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory):
     """What lies outside of the working directory: a home and a folder for temporary files."""
@@ -101,14 +97,28 @@ def elsewhere(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def nothing_left_elsewhere(elsewhere):
+    """A check that the commands so far wrote nothing outside of their folder, but for caches."""
+
+    def check():
+        assert [path.name for path in (elsewhere / "home").iterdir() if path.name != ".cache"] == []
+        assert list((elsewhere / "tmp").iterdir()) == []
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def clone(tmp_path_factory, elsewhere):
     path = tmp_path_factory.mktemp("clone")
     copy_repository(path)
     share_downloads(ROOT, path)
     clone = Clone(path)
+    # Nothing may be written there, but for caches, and no command may print or keep the token.
     clone.environment |= {
-        "HOME": str(elsewhere / "home"), "TMPDIR": str(elsewhere / "tmp"), "HF_TOKEN": TOKEN,
-    }  # fmt: skip
+        "HOME": str(elsewhere / "home"),
+        "TMPDIR": str(elsewhere / "tmp"),
+        "HF_TOKEN": "hf_aTokenThatNobodyMayEverSee",
+    }
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         clone.environment.pop(name, None)
     # The index that the user's own pip is set to.
@@ -125,4 +135,6 @@ def edited(clone, tmp_path):
     path = tmp_path / "edited"
     ignored = shutil.ignore_patterns("results", "resources", ".snakemake")
     shutil.copytree(clone.path, path, symlinks=True, ignore=ignored)
-    return Clone(path)
+    copy = Clone(path)
+    copy.environment = dict(clone.environment)
+    return copy

@@ -27,11 +27,12 @@ def documents(clone, domain):
 @pytest.mark.parametrize(
     "name", ["mine; touch x.txt", "$(touch x).txt", 'it\'s `touch x` "mine" & ours.txt', "-n.txt"]
 )
-def test_a_file_may_have_any_name_and_none_is_run(edited, name):
+def test_a_file_may_have_any_name_and_none_is_run(edited, nothing_left_elsewhere, name):
     (edited.path / name).write_text("\n".join(LINES), encoding="utf-8")
     source = {"kind": "local", "path": name, "licence": "CC0-1.0", "attribution": "me; touch x"}
     add_domain(edited, "mine", json.dumps(source))
     edited.shell("snakemake", "--cores", "2", "results/mini/corpora/mine/manifest.json")
+    nothing_left_elsewhere()
     assert sorted(documents(edited, "mine")) == sorted(LINES)
     assert not (edited.path / "x").exists()
 
@@ -107,3 +108,25 @@ def test_a_clock_that_goes_back_between_two_commands_does_no_harm(edited):
     again = edited.shell("snakemake", "--cores", "1", target).stdout
     assert "Nothing to be done" in again
     assert "future" not in again
+
+
+def test_a_token_is_not_in_the_message_of_a_failed_command(edited):
+    token = edited.environment["HF_TOKEN"]
+    add_domain(edited, "mine", "{kind: local, path: no.txt, licence: CC0-1.0, attribution: me}")
+    for command in (
+        [
+            "snakemake",
+            "--cores",
+            "1",
+            "--show-failed-logs",
+            "--verbose",
+            "results/mini/corpora.csv",
+        ],
+        ["python", "scripts/fetch_source.py", "--name", "x", "--settings", "{}", "--output", "x/y"],
+    ):
+        done = edited.shell(*command, check=False)
+        assert done.returncode != 0
+        assert token not in done.stdout
+    logs = [path for path in edited.path.rglob("*.log") if path.is_file()]
+    assert logs
+    assert not [path for path in logs if token in path.read_text(encoding="utf-8")]
