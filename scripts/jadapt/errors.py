@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -31,13 +32,16 @@ def one_line() -> Iterator[None]:
     """Turn a `UserError`, or a full disk, into one line on stderr and exit status 1."""
     try:
         yield
-    except (UserError, OSError) as error:
-        if isinstance(error, OSError):
-            if error.errno not in _FULL:
+    except Exception as error:
+        text = str(error)
+        if not isinstance(error, UserError):
+            # Libraries that write files have errors of their own, with the system's text.
+            if not any(os.strerror(code) in text for code in _FULL):
                 raise
-            place = error.filename or "a file"
-            error = f"{place}: {error.strerror}; free some room and run the same command again"
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            if isinstance(error, OSError) and error.filename:
+                text = f"{error.filename}: {error.strerror}"
+            text += "; free some room and run the same command again"
+        print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -7,6 +7,7 @@ weights, byte for byte, and the same log as a run that nothing happened to.
 import json
 import os
 import random
+import re
 import shutil
 
 import pytest
@@ -149,32 +150,45 @@ def small_disk(tmp_path):
         yield folder
 
 
-def test_a_full_disk_during_a_checkpoint_ends_with_one_line_and_loses_nothing(
-    attempts, undisturbed, small_disk, tmp_path
+@pytest.mark.parametrize(
+    ("step", "spared", "room", "message"),
+    [
+        (
+            12 + 5, "step=4.ckpt", 0.5,
+            r"step=8\.ckpt: cannot be written \(.*: it goes on from the checkpoint before$",
+        ),
+        # What a step logs finds room; the model at the end of the task does not.
+        (12 + 9, "step=8.ckpt", 0.1, r"; free some room and run the same command again$"),
+    ],
+    ids=["checkpoint", "model"],
+)  # fmt: skip
+def test_a_full_disk_ends_with_one_line_and_loses_nothing(
+    attempts, undisturbed, small_disk, tmp_path, step, spared, room, message
 ):
+    """A checkpoint finds room; a file written meanwhile takes it from what comes next.
+
+    Args:
+        step: the step before which a first attempt is killed.
+        spared: the newest checkpoint then.
+        room: what is left, as a share of its size.
+    """
     settings = tiny_study.RUNS["sft"]
     events = attempts.events(undisturbed("sft"))
-    # The first checkpoint finds room; a file written meanwhile takes it from the second.
-    before = [n for n, event in enumerate(events) if event == "step"][12 + 5]
-    limit = None
+    point = [number for number, event in enumerate(events) if event == "step"][step]
+    work = (small_disk or tmp_path) / "run"
+    assert attempts.run(work, settings, kill_at=point) == -9
+    bytes_left = int((work / "checkpoints/second" / spared).stat().st_size * room)
     if small_disk:
-        work = small_disk / "run"
-        assert attempts.run(work, settings, kill_at=before) == -9
         free = shutil.disk_usage(small_disk).free
-        room = (work / "checkpoints/second/step=4.ckpt").stat().st_size // 2
-        (small_disk / "other").write_bytes(bytes(free - room))
-    else:
-        # Without the right to mount: files may not become as large as a checkpoint.
-        work = tmp_path / "run"
-        assert attempts.run(work, settings, kill_at=before) == -9
-        limit = (work / "checkpoints/second/step=4.ckpt").stat().st_size // 2
+        (small_disk / "other").write_bytes(bytes(free - bytes_left))
+    # Without the right to mount: no file may become as large.
+    limit = None if small_disk else bytes_left
     assert attempts.run(work, settings, limit=limit) == 1, attempts.log(work)
     (line,) = (text for text in attempts.log(work).splitlines() if text.startswith("error:"))
-    assert "checkpoints/second/step=8.ckpt: cannot be written (" in line
-    assert line.endswith("run the same command again: it goes on from the checkpoint before")
+    assert re.search(message, line), line
     names = {path.name for path in (work / "checkpoints/second").iterdir()}
-    assert {"step=4.ckpt", "step=4.ckpt.sha256"} <= names
-    assert "step=8.ckpt" not in names
+    assert {spared, f"{spared}.sha256"} <= names
+    assert not names & {"SHA256SUMS", "step=12.ckpt"}
     assert not [name for name in names if name.endswith(".part")]
     if small_disk:
         (small_disk / "other").unlink()
