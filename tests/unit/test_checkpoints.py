@@ -112,6 +112,17 @@ def test_all_random_generators_are_in_a_checkpoint(tmp_path):
     assert draws() == expected
 
 
+def test_the_generators_of_gpus_are_among_them(monkeypatch):
+    """Of all of them, whatever the machine of this test has."""
+    states = [torch.zeros(16, dtype=torch.uint8), torch.ones(16, dtype=torch.uint8)]
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: states)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", taken.append)
+    checkpoints.set_random_states(checkpoints.random_states())
+    assert taken == [states]
+
+
 def test_old_checkpoints_are_pruned_and_the_last_step_saves_none(tmp_path):
     saved = []
 
