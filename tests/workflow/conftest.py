@@ -1,9 +1,11 @@
 """A clone of the repository that the tests of one session share."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from working_copy import ROOT, Clone, copy_repository, share_downloads
-
 
 # In the environment of all commands of the chain; nothing may print or keep it.
 TOKEN = "hf_aTokenThatNobodyMayEverSee"
