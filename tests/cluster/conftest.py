@@ -9,12 +9,12 @@ from working_copy import ROOT, copy_repository, share_downloads
 @pytest.fixture(scope="session")
 def slurm():
     cluster = Slurm()
-    cluster.down()
+    cluster.down(forget=True)
     try:
         cluster.up()
         yield cluster
     finally:
-        cluster.down()
+        cluster.down(forget=True)
 
 
 @pytest.fixture(scope="session")

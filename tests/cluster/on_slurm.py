@@ -30,14 +30,15 @@ class Slurm:
         knobs = {"GPUS": str(gpus), "CPUS": "4", "MEM_MB": "32000"}
         self._script("up", knobs)
 
-    def down(self):
-        self._script("down", {})
+    def down(self, forget=False):
+        """Stop it, with all jobs; ``forget`` what it has kept of them, too."""
+        self._script("down", {}, *(["--purge"] if forget else []))
 
-    def _script(self, command, knobs):
+    def _script(self, command, knobs, *options):
         # Into a file: the daemons that it starts would keep a pipe open.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
-                ["bash", SCRIPT, command, FOLDER], env={**os.environ, **knobs},
+                ["bash", SCRIPT, command, FOLDER, *options], env={**os.environ, **knobs},
                 stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
             output.seek(0)
