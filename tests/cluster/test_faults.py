@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-
 from on_slurm import SITE, wait_for
 
 TABLES = ("metrics", "curves", "grid")

@@ -4,7 +4,6 @@ import re
 
 import pytest
 import yaml
-
 from on_slurm import SITE, STUDY
 
 PRETRAIN = "results/reduced/runs/base/seed1/run.json"

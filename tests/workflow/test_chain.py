@@ -12,8 +12,8 @@ import zipfile
 
 import psutil
 import pytest
-from conftest import TOKEN
 
+from conftest import TOKEN
 from jadapt.corpora.splits import leaks
 
 pytestmark = pytest.mark.chain
