@@ -23,7 +23,7 @@ NUMBER ?=
 FILE ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
-  test-browser lint bench notice lock clean
+  test-browser test-slurm lint bench notice lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -59,6 +59,10 @@ test-fast: setup  ## run the tests that need no download
 
 test-browser: setup  ## look at the HTML page in Chromium (Debian: apt-get install chromium)
 	pytest -m browser $(TESTS)
+
+test-slurm: setup  ## run the tests on a one-node SLURM, which is installed (Debian, root) and started
+	bash tests/cluster/install_slurm.sh
+	pytest tests/cluster
 
 lint: setup  ## check code, rules, notices
 	ruff check .

@@ -109,6 +109,7 @@ AccountingStoragePort=$DBDP
 AccountingStoragePass=$D/run/munge.socket
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations
+AccountingStoreFlags=job_comment
 GresTypes=gpu
 ReturnToService=2
 MpiDefault=none

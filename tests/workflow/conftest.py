@@ -1,91 +1,11 @@
-"""A copy of the repository in an empty folder, as a newcomer has it, and how to run it."""
+"""A clone of the repository that the tests of one session share."""
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-DOWNLOADS = Path("resources") / "downloads"
-
-
-def share_downloads(source, target):
-    """Link the packages of one working copy into another, without Snakemake's record of them.
-
-    Packages are fetched once for all test sessions and for `make paper`; each copy still runs its
-    own download jobs, which verify what they find.
-    """
-    for path in (source / DOWNLOADS).glob("*/*"):
-        copy = target / path.relative_to(source)
-        if path.is_file() and path.suffix in (".gz", ".whl") and not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, copy)
-            except OSError:
-                shutil.copy2(path, copy)
-
-
-def copy_repository(target):
-    """Copy what git tracks or would track, symbolic links as they are."""
-    names = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.split("\0")  # fmt: skip
-    for name in filter(None, names):
-        source = ROOT / name
-        if source.is_symlink() or source.exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name, follow_symlinks=False)
-
-
-class Clone:
-    """A working copy with commands run in it."""
-
-    def __init__(self, path):
-        self.path = path
-        self.environment = {**os.environ, "JADAPT_MIRROR": ""}
-        self.studies = ["config/config.yaml", "tests/workflow/tiny.yaml"]
-
-    def command(self, *words):
-        """Return a Snakemake command for the tiny study."""
-        return [
-            "snakemake", "--cores", "2", "--show-failed-logs", "--configfile", *self.studies,
-            "--", *words,
-        ]  # fmt: skip
-
-    def run(self, *words, options=(), check=True):
-        """Run Snakemake to its end; return what it printed and its exit status."""
-        command = self.command(*words)
-        at = command.index("--configfile")
-        return self.shell(*command[:at], *options, *command[at:], check=check)
-
-    def shell(self, *command, check=True):
-        """Run a command at the root of the clone."""
-        done = subprocess.run(
-            command, cwd=self.path, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        if check:
-            assert done.returncode == 0, done.stdout
-        return done
-
-    def planned(self, *words, options=()):
-        """Return the rules that a dry run would execute, the target `all` left out."""
-        output = self.run(*words, options=["-n", *options]).stdout
-        lines = output.splitlines()
-        if not any(line.startswith("Job stats:") for line in lines):
-            return {}
-        start = next(i for i, line in enumerate(lines) if line.startswith("Job stats:")) + 3
-        jobs = {}
-        for line in lines[start:]:
-            if not line.strip():
-                break
-            name, count = line.split()
-            jobs[name] = int(count)
-        return {name: count for name, count in jobs.items() if name not in ("total", "all")}
-
+from working_copy import ROOT, Clone, copy_repository, share_downloads
 
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory):

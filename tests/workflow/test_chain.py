@@ -13,6 +13,7 @@ import zipfile
 import psutil
 import pytest
 
+from conftest import TOKEN
 from jadapt.corpora.splits import leaks
 
 pytestmark = pytest.mark.chain
