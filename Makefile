@@ -21,6 +21,7 @@ RUNS ?=
 FIGURE ?=
 NUMBER ?=
 FILE ?=
+WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
   test-browser lint bench notice lock clean
@@ -91,8 +92,8 @@ trace: setup  ## where a figure or number comes from: FIGURE=retention, NUMBER=l
 	@python scripts/trace.py $(STUDY_FILE) $(if $(FIGURE),--figure $(FIGURE)) \
 	  $(if $(NUMBER),--number '$(NUMBER)') $(if $(FILE),--file $(FILE))
 
-status: setup  ## what of the study is done, running, failed, and how long is left
-	@python scripts/status.py $(STUDY_FILE)
+status: setup  ## what is done, running, failed, how long is left (WATCH=5: one line, kept up to date)
+	@python scripts/status.py $(STUDY_FILE) $(if $(WATCH),--watch $(WATCH))
 
 crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished study
 	python scripts/write_crate.py $(STUDY_FILE)
