@@ -17,7 +17,8 @@ from jadapt.released import MANIFEST
 from jadapt.studies import Study
 
 WORKFLOW = ("Snakefile", "rules", "scripts", "notebooks", "config", "envs", "paper", "profiles")
-IGNORED = {"__pycache__", "released", ".ipynb_checkpoints"}
+# Also what a user keeps for their own machine.
+IGNORED = {"__pycache__", "released", ".ipynb_checkpoints", "local.yaml"}
 
 
 def build(study: Study, manifest: dict, citation: dict, root: Path) -> ROCrate:
@@ -39,10 +40,10 @@ def build(study: Study, manifest: dict, citation: dict, root: Path) -> ROCrate:
     crate.description = " ".join(citation["abstract"].split())
     crate.license = f"https://spdx.org/licenses/{citation['license']}"
     crate.creator = [
-        crate.add(ContextEntity(crate, f"#{author['name']}", {
+        crate.add(ContextEntity(crate, f"#author-{place}", {
             "@type": "Organization", "name": author["name"],
         }))
-        for author in citation["authors"]
+        for place, author in enumerate(citation["authors"], 1)
     ]  # fmt: skip
     workflow = _add_workflow(crate, root)
     runs = _add_runs(crate, study, manifest, workflow)
