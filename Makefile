@@ -12,8 +12,8 @@ STUDY_FILE = $(if $(CONFIG),--configfile $(CONFIG))
 # machine; neither: as the study says.
 RESULTS ?=
 SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
-  snakemake $(STUDY_FILE) --cores $(CORES) --rerun-incomplete --show-failed-logs \
-  $(if $(RESULTS),--config results=$(RESULTS) --)
+  snakemake $(STUDY_FILE) $(if $(RESULTS),--config results=$(RESULTS)) --cores $(CORES) \
+  --rerun-incomplete --show-failed-logs
 TESTS ?=
 
 .DEFAULT_GOAL := help
@@ -73,6 +73,7 @@ bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_segmentation.py --results results/$(STUDY)
 	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
 	python benchmarks/bench_scale.py
+	python benchmarks/bench_figure.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
 
 release: setup  ## publish the finished study to paper/released/{study}/
 	python scripts/release.py $(STUDY_FILE)
