@@ -12,8 +12,8 @@ STUDY_FILE = $(if $(CONFIG),--configfile $(CONFIG))
 # machine; neither: as the study says.
 RESULTS ?=
 SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
-  snakemake $(STUDY_FILE) --cores $(CORES) --rerun-incomplete --show-failed-logs \
-  $(if $(RESULTS),--config results=$(RESULTS) --)
+  snakemake $(STUDY_FILE) $(if $(RESULTS),--config results=$(RESULTS)) --cores $(CORES) \
+  --rerun-incomplete --show-failed-logs
 TESTS ?=
 
 .DEFAULT_GOAL := help
@@ -21,6 +21,7 @@ RUNS ?=
 FIGURE ?=
 NUMBER ?=
 FILE ?=
+WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
   test-browser test-slurm lint bench notice lock clean
@@ -76,6 +77,7 @@ bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_segmentation.py --results results/$(STUDY)
 	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
 	python benchmarks/bench_scale.py
+	python benchmarks/bench_figure.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
 
 release: setup  ## publish the finished study to paper/released/{study}/
 	python scripts/release.py $(STUDY_FILE)
@@ -95,8 +97,8 @@ trace: setup  ## where a figure or number comes from: FIGURE=retention, NUMBER=l
 	@python scripts/trace.py $(STUDY_FILE) $(if $(FIGURE),--figure $(FIGURE)) \
 	  $(if $(NUMBER),--number '$(NUMBER)') $(if $(FILE),--file $(FILE))
 
-status: setup  ## what of the study is done, running, failed, and how long is left
-	@python scripts/status.py $(STUDY_FILE)
+status: setup  ## what is done, running, failed, how long is left (WATCH=5: one line, kept up to date)
+	@python scripts/status.py $(STUDY_FILE) $(if $(WATCH),--watch $(WATCH))
 
 crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished study
 	python scripts/write_crate.py $(STUDY_FILE)

@@ -36,6 +36,14 @@ def copy_repository(target):
         if source.is_symlink() or source.exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name, follow_symlinks=False)
+    commit(target)
+
+
+def commit(folder):
+    """Make a folder a git repository in which everything is committed, as a clone is."""
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "clone"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
 
 
 class Clone:

@@ -110,6 +110,15 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
     return config
 
 
+def export(config: dict, results: str) -> None:
+    """Set what jobs find in their environment: settings that decide no result.
+
+    As parameters of a rule they would train everything again when they change.
+    """
+    if config.get("tensorboard"):
+        os.environ["JADAPT_TENSORBOARD"] = f"{results}/tensorboard"
+
+
 def _known(names: Iterable[str], known: Iterable[str], key: str, origin: str) -> None:
     known = list(known)
     for name in names:

@@ -7,6 +7,7 @@ import pytest
 
 from working_copy import ROOT, Clone, copy_repository, share_downloads
 
+
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory):
     """What lies outside of the working directory: a home and a folder for temporary files."""

@@ -10,10 +10,11 @@ import sys
 import time
 import zipfile
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
-from conftest import TOKEN
 from jadapt.corpora.splits import leaks
 
 pytestmark = pytest.mark.chain
@@ -211,6 +212,65 @@ def test_a_changed_method_reruns_its_own_runs_and_no_others(study):
     rerun = set(re.findall(r"Adapting by (\w+)", planned))
     assert rerun == {"l2", "ewc", "online_ewc", "lora_ewc"}
     assert study.planned("all") == {}
+
+
+STUDY_FILES = ("--configfile", "config/config.yaml", "tests/workflow/tiny.yaml")
+
+
+def script(study, name, *options, check=True):
+    return study.shell("python", f"scripts/{name}.py", *STUDY_FILES, *options, check=check)
+
+
+def test_a_finished_study_is_released_compared_and_traced(study):
+    """The whole way of a release: publish, draw from it elsewhere, compare with it, trace it."""
+    folder, released = results(study), study.path / "paper/released/tiny"
+    assert "all trained" in script(study, "status").stdout
+    run = folder / "runs/lora/seed1/run.json"
+    run.rename(run.with_name("gone.json"))
+    try:
+        done = script(study, "release", check=False)
+        assert done.returncode == 1
+        assert "not released: lora, seed 1: not trained" in done.stdout
+        assert not released.parent.exists()
+    finally:
+        run.with_name("gone.json").rename(run)
+    assert f"released {1 + len(METHODS)} runs" in script(study, "release").stdout
+    for name in ("metrics", "curves", "grid"):
+        assert (released / f"{name}.csv").read_bytes() == (folder / f"{name}.csv").read_bytes()
+
+    done = script(study, "verify")
+    assert "of the same kind" in done.stdout
+    assert re.search(r"\n(\d+) values: \1 same", done.stdout)
+    done = script(study, "verify", "--runs", "ewc", "sft")
+    assert re.search(r"\n(\d+) values: \1 same", done.stdout)
+    evaluation = folder / "evaluation/ewc/seed1.csv"
+    before = evaluation.read_text(encoding="utf-8")
+    evaluation.write_text(re.sub(r"(\d),bit/byte", r"\g<1>1,bit/byte", before), encoding="utf-8")
+    try:
+        done = script(study, "verify", "--runs", "ewc", check=False)
+    finally:
+        evaluation.write_text(before, encoding="utf-8")
+    assert done.returncode == 1
+    assert "DIFFERENT" in done.stdout
+
+    # The figure of the one is the figure of the other, but for what it says of its sources.
+    drawn = folder / "figures/retention.png"
+    before = pixels(drawn)
+    assert study.planned("fig_retention") == {}
+    study.run("fig_retention", options=["--config", "results=released"])
+    assert (pixels(drawn) == before).all()
+    done = script(study, "trace", "--file", str(folder / "figures/retention.svg"))
+    assert "released results" in done.stdout and "the table of this study" in done.stdout
+    done = script(study, "trace", "--number", "base_home_bits")
+    assert "results/tiny/evaluation/base/seed1.csv" in done.stdout
+    study.run("fig_retention")
+    assert study.planned("all") == {}
+    assert "crate.zip" in script(study, "write_crate").stdout
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):

@@ -75,19 +75,20 @@ def _pieces(runs: list[dict], key: str, words: str) -> list[str]:
     most = max(of, key=lambda value: len(of[value]))
     others = [name for value, names in of.items() if value != most for name in names]
     return [
-        f"runs of different {words}: {_few(others)} not of {str(most)[:12]} as the other runs; "
+        f"runs of different {words}: {few(others)} not of {str(most)[:12]} as the other runs; "
         "train them again"
     ]
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """Return the first of some words, and how many more there are."""
     return "; ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" * (len(names) > SHOWN))
 
 
 def refuse(study: Study, found: list[str]) -> None:
     """Raise a `UserError` that names the faults, in one line, if there are any."""
     if found:
-        raise UserError(f"{study.results}: not released: {_few(found)}")
+        raise UserError(f"{study.results}: not released: {few(found)}")
 
 
 def publish(results: Path, manifest: dict, target: Path) -> list[Path]:

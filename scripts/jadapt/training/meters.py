@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from jadapt.files import atomic
+from jadapt.training import boards
 
 MEBIBYTE = 2**20
 
@@ -136,6 +137,7 @@ def append_line(path: Path, line: dict[str, Any]) -> None:
         stream.write(json.dumps(line) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
+    boards.mirror(path, line)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
