@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.optim import Optimizer
 
@@ -60,6 +62,17 @@ def rows_that_fit(capacity: int, peak: int, fixed_bytes: int, rows: int) -> int:
     # The attempt filled the device, or nearly: a row takes at least its share of that.
     a_row = max(peak - fixed_bytes, capacity * USABLE - fixed_bytes, 1) / rows
     return max(0, min(rows - 1, int((capacity * USABLE - fixed_bytes) // a_row)))
+
+
+@contextmanager
+def named(settings: dict, module: LightningModule, trainer: Trainer) -> Iterator[None]:
+    """Turn the device's running out of memory into one line that says what would fit."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        capacity, peak = device_memory()
+        step = trainer.global_step + 1
+        raise out_of_memory(settings, module.model, capacity, peak, step) from error
 
 
 def out_of_memory(

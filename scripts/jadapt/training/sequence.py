@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -171,7 +169,7 @@ class Run:
                 checkpoints.PeriodicCheckpoint(folder, settings["checkpoint_interval"]),
             ]
         )
-        with self._memory_named(trainer):
+        with memory.named(settings, module, trainer):
             trainer.fit(
                 module,
                 train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
@@ -193,17 +191,6 @@ class Run:
             "peak_memory_mib": meters.peak_memory_mib(),
             "final_training_loss": step_log.last_loss,
         }
-
-    @contextmanager
-    def _memory_named(self, trainer: nl.Trainer) -> Iterator[None]:
-        """Turn the device's running out of memory into one line that says what would fit."""
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            capacity, peak = memory.device_memory()
-            raise memory.out_of_memory(
-                self.settings, self.module.model, capacity, peak, trainer.global_step + 1
-            ) from error
 
     def _trainer(self, callbacks: list) -> nl.Trainer:
         settings = self.settings
