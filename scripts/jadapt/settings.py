@@ -269,6 +269,12 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) ->
         raise UserError(
             f"{origin}: {key}: precision 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU"
         )
+    if run["precision"] == "16-mixed" and run.get("fast", {}).get("fused_optimiser"):
+        # It would unscale the gradients itself, after they were clipped.
+        raise UserError(
+            f"{origin}: {key}: fast.fused_optimiser does not go with precision 16-mixed; "
+            "set it to false or use bf16-mixed"
+        )
     if run["warmup_steps"] >= run["steps"]:
         raise UserError(
             f"{origin}: {key}: warmup_steps {run['warmup_steps']} leaves none of "

@@ -10,11 +10,16 @@ import torch
 from lightning.pytorch import seed_everything
 from nemo.collections import llm
 from torch.optim import Optimizer
+from transformers.utils import ModelOutput
 
+from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.errors import UserError
 from jadapt.methods.base import Method
 from jadapt.methods.strategy import Batch, Context, Strategy
-from jadapt.training import checkpoints
+from jadapt.training import checkpoints, precision
+from jadapt.training.fast import Fast
+from jadapt.training.fast.compiling import compile_layers
+from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
 
 
 class Diverged(UserError):
@@ -32,10 +37,12 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
     all-reduce, project (`on_before_optimizer_step`), clip (`configure_gradient_clipping`), step.
     """
 
-    def __init__(self, model_directory: Path, dtype: torch.dtype = torch.float32):
+    def __init__(self, model_directory: Path):
         super().__init__(
-            model_name=str(model_directory), default_dtype=dtype, use_linear_ce_loss=False
+            model_name=str(model_directory), default_dtype=torch.float32, use_linear_ce_loss=False
         )
+        self.plain_loss = self.loss_fn
+        self.fast = Fast()
         self.method: Method = Method({})
         self.strategies: Sequence[Strategy] = ()
         self.context: Context | None = None
@@ -48,9 +55,19 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.data_loss = math.nan
         self.gradient_norm = math.nan
         self.applied_learning_rate = math.nan
+        self.skipped_steps = 0
 
-    def begin_run(self, method: Method, strategies: Sequence[Strategy]) -> None:
-        """Forget the model of the run before; the next task loads it anew, for ``method``."""
+    def begin_run(
+        self, method: Method, strategies: Sequence[Strategy], settings: dict | None = None
+    ) -> None:
+        """Forget the model of the run before; the next task loads it anew, for ``method``.
+
+        ``settings`` are the run's; of them ``precision`` and ``fast`` are read here.
+        """
+        self.default_dtype = precision.dtype((settings or {}).get("precision", "32-true"))
+        self.fast = Fast.of(settings or {})
+        self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
+        self.skipped_steps = 0
         self.model = None
         self.context = None
         self.start_from = None
@@ -72,6 +89,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             self.model.config.use_cache = False
             if self.start_from:
                 self.method.restore(self.model, self.start_from)
+            if self.fast.compile_layers:
+                compile_layers(self.model)
         # The trainer moves it there too, but only after what is prepared has been computed.
         self.model.to(self.trainer.strategy.root_device)
         self.prepare()
@@ -103,8 +122,24 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         """Return the mean loss of a batch in nats a token, in the precision of the run."""
         inputs = {name: batch[name] for name in ("input_ids", "position_ids")}
         with self.trainer.precision_plugin.train_step_context():
-            logits = self.model(**inputs).logits
+            logits = self.forward(inputs).logits
             return self.loss_fn(logits.flatten(0, 1), batch["labels"].flatten())
+
+    def forward(self, batch: Batch, num_logits_to_keep: int | None = None) -> ModelOutput:
+        """Run the model; with a chunked cross-entropy the output layer is left to the loss."""
+        if not self.fast.cross_entropy_chunk:
+            return super().forward(batch, num_logits_to_keep)
+        with headless(self.model):
+            return super().forward(batch)
+
+    def _chunked_loss(
+        self, hidden: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Take the place of NeMo's loss, which is given what `forward` returns: (N, width)."""
+        if mask is not None:
+            labels = labels.masked_fill(mask.flatten() == 0, UNSCORED)
+        weight = self.model.get_output_embeddings().weight
+        return linear_cross_entropy(hidden, weight, labels, self.fast.cross_entropy_chunk)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Let the strategies change the gradient; it is unscaled and all-reduced by now."""
@@ -126,12 +161,21 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.gradient_norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit))
         # With a loss scaler such a step is skipped and the scale lowered, which is its business.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is None and not math.isfinite(self.gradient_norm):
-            raise self._diverged(f"the gradient's norm is {self.gradient_norm}")
+        if not math.isfinite(self.gradient_norm):
+            if scaler is None:
+                raise self._diverged(f"the gradient's norm is {self.gradient_norm}")
+            self.skipped_steps += 1
 
     def measures(self) -> dict[str, float]:
-        """Return what the strategies say of the step just taken, each number under its name."""
-        return {
+        """Return what the strategies say of the step just taken, each number under its name.
+
+        With a loss scale also that, and the steps of the run that it made skip.
+        """
+        scale = precision.scale(self.trainer.precision_plugin)
+        scaling = {} if scale is None else {
+            "loss_scale": scale, "skipped_steps": self.skipped_steps,
+        }  # fmt: skip
+        return scaling | {
             f"{type(strategy).__name__.lower()}_{name}": value if math.isfinite(value) else None
             for strategy in self.strategies
             for name, value in strategy.measures().items()

@@ -8,6 +8,8 @@ import torch
 from nemo import lightning as nl
 from nemo.lightning.pytorch.optim import CosineAnnealingScheduler
 
+from jadapt.training.fast import Fast
+
 
 def optimiser_module(settings: dict) -> nl.pytorch.optim.PytorchOptimizerModule:
     """Build the optimiser of one task.
@@ -29,6 +31,8 @@ def optimiser_module(settings: dict) -> nl.pytorch.optim.PytorchOptimizerModule:
             lr=rate,
             betas=(settings["beta1"], settings["beta2"]),
             weight_decay=settings["weight_decay"],
+            # None lets torch choose.
+            fused=Fast.of(settings).fused_optimiser or None,
         ),
         lr_scheduler=schedule,
         no_weight_decay_cond=lambda name, parameter: parameter.ndim < 2,

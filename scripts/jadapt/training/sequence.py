@@ -22,8 +22,10 @@ from jadapt.methods import registry
 from jadapt.methods.strategy import Batch, Context
 from jadapt.models.scoring import mean_loss
 from jadapt.text.tokenizers import Tokenizer
-from jadapt.training import checkpoints, meters
+from jadapt.training import checkpoints, memory, meters, precision
+from jadapt.training.determinism import make_deterministic
 from jadapt.training.devices import check_batch, check_devices
+from jadapt.training.fast import Fast
 from jadapt.training.method_steps import MethodSteps
 from jadapt.training.module import AdaptationModule
 from jadapt.training.optimisation import optimiser_module
@@ -63,6 +65,7 @@ class Run:
         self, settings: dict, places: Places, tokenizer: Tokenizer, module: AdaptationModule
     ):
         check_devices(settings)
+        precision.check(settings)
         self.settings = settings
         self.places = places
         self.module = module
@@ -82,10 +85,10 @@ class Run:
     def train(self) -> dict:
         """Train every task; return what ``run.json`` says of them: sizes, steps and seconds."""
         torch.set_num_threads(self.settings["threads"])
-        torch.use_deterministic_algorithms(True)
+        make_deterministic(self.settings["accelerator"], Fast.of(self.settings).deterministic)
         lightning.pytorch.seed_everything(self.settings["seed"], verbose=False)
         meters.reset_peak_memory()
-        self.module.begin_run(self.method, self.strategies)
+        self.module.begin_run(self.method, self.strategies, self.settings)
         reports = [self._task(place, task) for place, task in enumerate(self.settings["sequence"])]
         return {
             "parameters": reports[-1]["parameters"],
@@ -166,11 +169,12 @@ class Run:
                 checkpoints.PeriodicCheckpoint(folder, settings["checkpoint_interval"]),
             ]
         )
-        trainer.fit(
-            module,
-            train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
-            ckpt_path=str(resume) if resume else None,
-        )
+        with memory.named(settings, module, trainer):
+            trainer.fit(
+                module,
+                train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
+                ckpt_path=str(resume) if resume else None,
+            )
         trainable = self.method.trainable_count(module.model)
         self.method.end_task(module.model, place + 1)
         # What is noted serves the tasks that follow.
@@ -197,7 +201,6 @@ class Run:
             accelerator=settings["accelerator"],
             devices=settings["devices"],
             strategy="auto",
-            precision=settings["precision"],
             max_steps=settings["steps"],
             accumulate_grad_batches=accumulation,
             gradient_clip_val=settings["gradient_clip"],
@@ -207,9 +210,13 @@ class Run:
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
-            # Not Lightning's own reading of SLURM's variables, which wants a task a device and
-            # ignores the signal that a time limit is announced with.
-            plugins=[checkpoints.SealedCheckpointIO(), LightningEnvironment()],
+            plugins=[
+                checkpoints.SealedCheckpointIO(),
+                # Not Lightning's own reading of SLURM's variables, which wants a task a device and
+                # ignores the signal that a time limit is announced with.
+                LightningEnvironment(),
+                precision.plugin(settings["precision"], settings["accelerator"]),
+            ],
             callbacks=callbacks,
         )
         check_batch(settings, trainer.world_size, accumulation)
