@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
@@ -61,15 +62,34 @@ def binary(dictionary: str, path: Path, output: Path) -> Callable[[], None]:
     return lambda: subprocess.run([program, *options, str(path)], check=True)
 
 
-def seconds(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the median seconds of each; one round of all comes after another."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+@dataclass(frozen=True)
+class Taken:
+    """Median seconds of a call: on the clock, and of the processor, its child's included."""
+
+    clock: float
+    processor: float
+
+
+def processor_seconds() -> float:
+    """Return the seconds of processor time of this process and of the children that ended."""
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def measure(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, Taken]:
+    """Measure each call so many times; one round of all comes after another."""
+    clock: dict[str, list[float]] = {name: [] for name in runs}
+    processor: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, call in runs.items():
-            begin = time.perf_counter()
+            begin, used = time.perf_counter(), processor_seconds()
             call()
-            taken[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in taken.items()}
+            clock[name].append(time.perf_counter() - begin)
+            processor[name].append(processor_seconds() - used)
+    median = statistics.median
+    return {name: Taken(median(clock[name]), median(processor[name])) for name in runs}
 
 
 def with_threads(count: int, segmenter: Segmenter, texts: list[str]) -> Callable[[], object]:
@@ -95,20 +115,22 @@ def compared(arguments: argparse.Namespace, texts: list[str], model: Segmenter) 
             runs[f"{dictionary}, here"] = lambda each=segmenter: each.segment(texts)
         for threads in (1, arguments.threads):
             runs[f"bilstm_crf, {threads} threads"] = with_threads(threads, model, few)
-        taken = seconds(runs, arguments.repeats)
-    print("| segmenter | characters | seconds | characters/s | against the binary |")
-    print("| --- | --- | --- | --- | --- |")
+        taken = measure(runs, arguments.repeats)
+    print("| segmenter | characters | seconds | processor s | characters/s | of the binary's |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, value in taken.items():
         size = sum(map(len, few if name.startswith("bilstm") else texts))
         dictionary, _, where = name.partition(", ")
-        ratio = value / taken[f"{dictionary}, binary"] if where == "here" else None
-        told = f"{ratio:.2f} x its time" if ratio else "–"
-        print(f"| {name} | {size:,} | {value:.2f} | {size / value:,.0f} | {told} |")
+        # Processor time: a neighbour on the machine does not count.
+        own, binaries = value.processor, taken.get(f"{dictionary}, binary")
+        ratio = own / binaries.processor if where == "here" else None
+        told = f"{ratio:.2f} x" if ratio else "–"
+        speed = f"{size / value.clock:,.0f}"
+        print(f"| {name} | {size:,} | {value.clock:.2f} | {own:.2f} | {speed} | {told} |")
         if ratio and ratio > 1 + SLOWER_THAN_BINARY:
-            yield f"{dictionary}: {ratio:.2f} times the binary's time"
-    fastest = max(
-        sum(map(len, few)) / value for name, value in taken.items() if name.startswith("bilstm")
-    )
+            yield f"{dictionary}: {ratio:.2f} times the binary's processor time"
+    size = sum(map(len, few))
+    fastest = max(size / taken[name].clock for name in taken if name.startswith("bilstm"))
     if fastest < CHARACTERS_PER_SECOND:
         yield f"bilstm_crf: {fastest:,.0f} characters/s"
 

@@ -355,6 +355,17 @@ def test_without_gold_mecab_takes_its_place_and_says_so(tmp_path, capsys):
     assert first[:3] == ["これ", "は", "train"] and "".join(second) == "二行目です。"
 
 
+def test_digits_letters_and_widths_are_one_to_the_network():
+    def folded(text):
+        return "".join(map(chr, features.fold(text)))
+
+    assert folded("12時ＡbZé３ｶﾀー漢\ud800。") == "00時AaAa0カター漢\ud800。"
+    vocabulary = features.Vocabulary.learn(["3人"], least_character=1, least_bigram=1)
+    known, new = vocabulary.features("3人"), vocabulary.features("８人")
+    assert (known.bigrams == new.bigrams).all() and (known.characters == new.characters).all()
+    assert features.UNKNOWN not in known.bigrams
+
+
 def test_spaces_and_limit_are_as_documented():
     points = np.array([ord(c) for c in " \u3000\n\x85\u2028あa\0"], dtype=np.uint32)
     assert features.is_space(points).tolist() == [True] * 5 + [False] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,37 @@ TYPES = ("padding", "space", *NAMES)
 """Character types: the script classes, and white space, which is never part of a word."""
 
 _SPACES = np.array(sorted(c for c in range(0x3001) if chr(c).isspace()), dtype=np.uint32)
+
+
+_DIGIT, _UPPER, _LOWER = (ord(char) for char in "0Aa")
+
+
+def _wide_forms() -> np.ndarray:
+    """Return what stands for each of U+FF00 … U+FFEF: the letter or kana without its width."""
+    forms = [unicodedata.normalize("NFKC", chr(point)) for point in range(0xFF00, 0xFFF0)]
+    return np.array(
+        [ord(form) if len(form) == 1 else 0xFF00 + place for place, form in enumerate(forms)],
+        dtype=np.uint32,
+    )
+
+
+_WIDE = _wide_forms()
+
+
+def fold(text: str) -> np.ndarray:
+    """Return the code points of a text with those made one that no word is told apart by.
+
+    These are all digits, all capital and all other Latin letters, and forms that differ in width:
+    ten digits by themselves would be too rare in training to know that a counter follows each.
+    """
+    points, classes = code_points(text).copy(), script_classes(text)
+    wide = (points >= 0xFF00) & (points < 0xFFF0)
+    points[wide] = _WIDE[points[wide] - 0xFF00]
+    latin = classes == NAMES.index("latin")
+    capital = (points >= ord("A")) & (points <= ord("Z"))
+    points[latin] = np.where(capital[latin], _UPPER, _LOWER)
+    points[classes == NAMES.index("digit")] = _DIGIT
+    return points
 
 
 def code_points(text: str) -> np.ndarray:
@@ -55,7 +87,7 @@ class Features:
 
 
 class Vocabulary:
-    """The characters and the pairs of neighbours that training saw often enough."""
+    """The characters and the pairs of neighbours, `fold`ed, that training saw often enough."""
 
     def __init__(self, characters: np.ndarray, bigrams: np.ndarray) -> None:
         """``characters``: sorted code points; ``bigrams``: sorted pairs as first << 32 | second."""
@@ -64,14 +96,14 @@ class Vocabulary:
     @classmethod
     def learn(cls, texts: Sequence[str], *, least_character: int, least_bigram: int) -> Vocabulary:
         """Keep what occurs at least so often in ``texts``."""
-        points = [code_points(text) for text in texts]
+        points = [fold(text) for text in texts]
         characters, counts = np.unique(np.concatenate(points), return_counts=True)
         pairs, pair_counts = np.unique(np.concatenate([_pairs(p) for p in points]), return_counts=1)
         return cls(characters[counts >= least_character], pairs[pair_counts >= least_bigram])
 
     def features(self, text: str) -> Features:
         """Return the numbers of a text."""
-        points = code_points(text)
+        points = fold(text)
         types = script_classes(text).astype(np.int32) + 2
         types[is_space(points)] = TYPES.index("space")
         return Features(
