@@ -49,9 +49,12 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.gradient_norm = math.nan
         self.applied_learning_rate = math.nan
 
-    def begin_run(self, method: Method, strategies: Sequence[Strategy]) -> None:
-        """Forget the model of the run before; the next task loads it anew, for ``method``."""
+    def begin_run(
+        self, model_directory: Path, method: Method, strategies: Sequence[Strategy]
+    ) -> None:
+        """Forget the model of the run before; the next task loads its own, for ``method``."""
         self.model = None
+        self.model_name = str(model_directory)
         self.context = None
         self.start_from = None
         # NeMo's sums for its log, of a run that may have ended in the middle of a step.

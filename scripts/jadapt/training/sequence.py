@@ -85,7 +85,7 @@ class Run:
         torch.use_deterministic_algorithms(True)
         lightning.pytorch.seed_everything(self.settings["seed"], verbose=False)
         meters.reset_peak_memory()
-        self.module.begin_run(self.method, self.strategies)
+        self.module.begin_run(self.places.model, self.method, self.strategies)
         reports = [self._task(place, task) for place, task in enumerate(self.settings["sequence"])]
         return {
             "parameters": reports[-1]["parameters"],
