@@ -28,6 +28,7 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/claims.smk"
 include: "rules/publishing.smk"
+include: "rules/tokenization.smk"
 include: "rules/paper.smk"
 include: "rules/page.smk"
 

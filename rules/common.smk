@@ -73,26 +73,44 @@ SOURCES_OF = {domain: CATALOGUE["domains"][domain]["sources"] for domain in DOMA
 SOURCES = sorted({source for names in SOURCES_OF.values() for source in names})
 
 
+def source_entry(name):
+    """What a source is: text of the catalogue, or the package that a model comes in."""
+    if name in CATALOGUE["sources"]:
+        return CATALOGUE["sources"][name]
+    return MODELS["models"][name]["source"]
+
+
+def fetched_models(entry):
+    """``fetched.json`` of the packages that the models of a tokenizer's entry come in."""
+    return [
+        f"{DOWNLOADS}/{name}/fetched.json"
+        for name in runs.pretrained_models(entry)
+        if MODELS["models"][name]["kind"] == "gguf"
+    ]
+
+
 def only_optional(source):
-    """Whether every domain that reads this source can do without it."""
+    """Whether every domain that reads this source can do without it; models cannot be missing."""
     users = [domain for domain, names in SOURCES_OF.items() if source in names]
-    return all(CATALOGUE["domains"][domain].get("optional", False) for domain in users)
+    return bool(users) and all(
+        CATALOGUE["domains"][domain].get("optional", False) for domain in users
+    )
 
 
 def source_files(wildcards):
     """The user's own file, where a source is one: its content decides, not its age."""
-    entry = CATALOGUE["sources"][wildcards.source]
+    entry = source_entry(wildcards.source)
     return [entry["path"]] if entry["kind"] == "local" else []
 
 
 def pins(wildcards):
     """The list of files and checksums of a source that has many."""
-    entry = CATALOGUE["sources"][wildcards.source]
+    entry = source_entry(wildcards.source)
     return [entry["pins"]] if "pins" in entry else []
 
 
-def corpus_settings(wildcards):
-    """What decides the content of one domain."""
+def corpus_settings(wildcards, **cleaning):
+    """What decides the content of one domain; ``cleaning`` overrides its policy."""
     domain = CATALOGUE["domains"][wildcards.domain]
     cap = config["corpora"].get("maximum_documents", {}).get(wildcards.domain)
     return as_json(
@@ -102,7 +120,11 @@ def corpus_settings(wildcards):
                 **({"max_documents": cap} if cap else {}),
             },
             "sources": {name: CATALOGUE["sources"][name] for name in domain["sources"]},
-            "cleaning": {**CATALOGUE["cleaning"], **domain.get("cleaning", {})},
+            "cleaning": {
+                **CATALOGUE["cleaning"],
+                **domain.get("cleaning", {}),
+                **cleaning,
+            },
             "splits": config["corpora"]["splits"],
         }
     )
@@ -183,14 +205,24 @@ GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
 GOLD_SOURCES = sorted(
     {split["source"] for split in (GOLD or {"splits": {}})["splits"].values()}
 )
+TOKENIZERS = list((config["tokenization"] or {}).get("tokenizers", []))
 # A study in which every run has one rate has no grid, and no figure of it.
 ABSENT = {
     *(["grid"] if not SEARCH_TABLES else []),
     *(["segmentation"] if not SEGMENTATION else []),
+    *(["tokenizers"] if not TOKENIZERS else []),
 }
 TABLES = {
     name: f"{RESULTS}/{name}.csv"
-    for name in ("metrics", "efficiency", "curves", "corpora", "grid", "segmentation")
+    for name in (
+        "metrics",
+        "efficiency",
+        "curves",
+        "corpora",
+        "grid",
+        "segmentation",
+        "tokenizers",
+    )
     if name not in ABSENT
 }
 
@@ -225,7 +257,11 @@ else:
     READ = TABLES
     MANIFEST = f"{RESULTS}/{released.MANIFEST}"
 # What claims may be about.
-CLAIMABLE = {name: path for name, path in READ.items() if name != "segmentation"}
+CLAIMABLE = {
+    name: path
+    for name, path in READ.items()
+    if name not in ("segmentation", "tokenizers")
+}
 
 # What notebooks may read: the tables of measurements, and the verdicts that follow from them.
 LEDGER = f"{RESULTS}/claims.csv"
@@ -350,5 +386,6 @@ wildcard_constraints:
     domain="[a-z][a-z0-9_]*",
     split="|".join(SPLITS),
     run=ADAPTED,
+    tokenizer="|".join(TOKENIZERS),
     ablation="[a-z][a-z0-9_]*",
     seed="[0-9]+",

@@ -29,17 +29,12 @@ rule download:
         ),
         # How a file is read afterwards is no reason to fetch it again.
         settings=lambda wildcards: as_json(
-            {
-                k: v
-                for k, v in CATALOGUE["sources"][wildcards.source].items()
-                if k != "extract"
-            }
+            {k: v for k, v in source_entry(wildcards.source).items() if k != "extract"}
         ),
         # Only `url` sources are looked for in a mirror; the others need not notice a new one.
         mirror=lambda wildcards: (
             ["--mirror", config["mirror"]]
-            if config["mirror"]
-            and CATALOGUE["sources"][wildcards.source]["kind"] == "url"
+            if config["mirror"] and source_entry(wildcards.source)["kind"] == "url"
             else []
         ),
         optional=lambda wildcards: (

@@ -1,10 +1,13 @@
 # The tokenizer, trained on training splits only, and the token files made with it.
+TOKENIZER_DOMAINS = runs.tokenizer_domains(config["tokenizer"])
+
+
 rule tokenizer:
     input:
         corpora=[
-            f"{RESULTS}/corpora/{domain}/train.jsonl"
-            for domain in config["tokenizer"]["domains"]
+            f"{RESULTS}/corpora/{domain}/train.jsonl" for domain in TOKENIZER_DOMAINS
         ],
+        fetched=fetched_models(config["tokenizer"]),
     output:
         model=f"{RESULTS}/tokenizer/tokenizer.model",
         meta=f"{RESULTS}/tokenizer/tokenizer_meta.json",
@@ -19,19 +22,29 @@ rule tokenizer:
         **on_cluster("tokenizer", mem_mb=4000, runtime=30),
     params:
         code=code("train_tokenizer.py", "text"),
-        settings=as_json(
-            {k: v for k, v in config["tokenizer"].items() if k != "domains"}
-        ),
+        settings=as_json(config["tokenizer"]),
         corpora=lambda wildcards, input: [
-            f"{text_language(domain)}={path}"
-            for domain, path in zip(config["tokenizer"]["domains"], input.corpora)
+            word
+            for domain, path in zip(TOKENIZER_DOMAINS, input.corpora)
+            for word in ("--corpus", f"{domain}:{text_language(domain)}={path}")
+        ],
+        models=as_json(
+            {
+                name: MODELS["models"][name]
+                for name in runs.pretrained_models(config["tokenizer"])
+            }
+        ),
+        fetched=lambda wildcards, input: [
+            word
+            for path in input.fetched
+            for word in ("--fetched", f"{Path(path).parent.name}={path}")
         ],
         folder=subpath(output.model, parent=True),
     message:
         "Training the tokenizer"
     shell:
-        "python scripts/train_tokenizer.py --settings {params.settings:q}"
-        " --corpus {params.corpora:q} --output {params.folder:q} > {log:q} 2>&1"
+        "python scripts/train_tokenizer.py --settings {params.settings:q} {params.corpora:q}"
+        " --models {params.models:q} {params.fetched:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule tokens:

@@ -4,6 +4,7 @@
 rule initial_model:
     input:
         tokenizer=rules.tokenizer.output.model,
+        fetched=fetched_models({"kind": "pretrained", "model": config["model"]}),
     output:
         config=f"{RESULTS}/models/initial/config.json",
         weights=f"{RESULTS}/models/initial/model.safetensors",
@@ -20,12 +21,16 @@ rule initial_model:
         settings=as_json(MODELS["models"][config["model"]]),
         seed=runs.base_seed(config),
         tokenizer=subpath(input.tokenizer, parent=True),
+        name=config["model"],
+        fetched=lambda wildcards, input: [
+            word for path in input.fetched for word in ("--fetched", path)
+        ],
         folder=subpath(output.config, parent=True),
     message:
         "Preparing the initial model"
     shell:
         "python scripts/prepare_model.py --settings {params.settings:q} --seed {params.seed}"
-        " --tokenizer {params.tokenizer:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --name {params.name:q} {params.fetched:q} --tokenizer {params.tokenizer:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 # Checkpoints go to a folder that Snakemake does not know, since it deletes the outputs of a job

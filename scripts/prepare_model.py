@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from jadapt import seals
-from jadapt.errors import run
+from jadapt.errors import UserError, run
 from jadapt.files import load_settings
 
 
@@ -15,28 +15,43 @@ def main() -> None:
     """Parse the command line and write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="an entry of config/models.yaml")
+    parser.add_argument("--name", default="", help="name of that entry")
     parser.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer's folder")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--fetched", type=Path, help="fetched.json of a model in a package")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
 
-    from jadapt.models import scratch
-    from jadapt.text import tokenizers
+    import torch
 
+    from jadapt.files import read_json
+    from jadapt.models import extension, published, scratch
+    from jadapt.text import tokenizers, vocabulary
+
+    settings = load_settings(arguments.settings)
     tokenizer = tokenizers.load(arguments.tokenizer)
     special_ids = {
         "bos_token_id": tokenizer.start_id,
         "eos_token_id": tokenizer.end_id,
         "pad_token_id": tokenizer.pad_id,
     }
+    spelt = vocabulary.old_pieces(arguments.tokenizer)
+    size = tokenizer.vocabulary_size - len(spelt or [])
+    if settings["kind"] == "scratch":
+        torch.manual_seed(arguments.seed)
+        model = scratch.build(settings, size, special_ids)
+    else:
+        meta = read_json(arguments.tokenizer / tokenizers.META_NAME)
+        if meta.get("origin") != arguments.name:
+            raise UserError(
+                f"tokenizer: model '{arguments.name}' needs its own vocabulary; use kind: "
+                f"pretrained with model: {arguments.name}, or kind: extended with that as base"
+            )
+        model = published.published(settings, arguments.fetched)
+    if spelt is not None:
+        extension.extend_embeddings(model, size, spelt)
     shutil.rmtree(arguments.output, ignore_errors=True)
-    scratch.prepare(
-        load_settings(arguments.settings),
-        tokenizer.vocabulary_size,
-        special_ids,
-        arguments.seed,
-        arguments.output,
-    )
+    model.save_pretrained(arguments.output)
     seals.seal_folder(arguments.output)
 
 

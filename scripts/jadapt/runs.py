@@ -94,7 +94,13 @@ def _search(
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_as_text(part)}" for key, part in value.items())
+    return f"{value:g}"
 
 
 def seed_batches(config: dict) -> list[list[int]]:
@@ -113,3 +119,47 @@ def base_domains(config: dict) -> list[str]:
 def base_seed(config: dict) -> int:
     """Return the seed of the one base model that all runs of a study share."""
     return config["pretraining"]["seed"]
+
+
+def tokenizer_domains(entry: dict) -> list[str]:
+    """Return the domains that a tokenizer's entry and those within it name."""
+    inner = [entry[key] for key in ("base", "pieces") if key in entry]
+    names = [
+        *entry.get("domains", []),
+        *(name for part in inner for name in tokenizer_domains(part)),
+    ]
+    return list(dict.fromkeys(names))
+
+
+def pretrained_models(entry: dict) -> list[str]:
+    """Return the pretrained models that a tokenizer's entry and those within it name."""
+    inner = [entry[key] for key in ("base", "pieces") if key in entry]
+    own = [entry["model"]] if entry["kind"] == "pretrained" else []
+    return [*own, *(name for part in inner for name in pretrained_models(part))]
+
+
+def study_tokenizer(config: dict, name: str) -> dict:
+    """Return an entry of the tokenization study with the defaults of the study put in."""
+    study = config["tokenization"]
+
+    def filled(entry: dict) -> dict:
+        parts = {key: filled(entry[key]) for key in ("base", "pieces") if key in entry}
+        own = {}
+        if entry["kind"] == "sentencepiece":
+            own = {"domains": study["domains"], "maximum_sentences": study["maximum_sentences"]}
+        return {**own, **entry, **parts}
+
+    return filled(study["tokenizers"][name])
+
+
+def study_models_settings(config: dict, models: dict) -> dict:
+    """Resolve what the process that trains the models of the tokenization study needs."""
+    study = config["tokenization"]
+    return {
+        "training": {**config["training"], **study["training"]},
+        "model": models[study["model"]],
+        "reference": next(iter(study["tokenizers"])),
+        "seeds": study["seeds"],
+        "regularisation": study["regularisation"],
+        "batch_size": config["evaluation"]["batch_size"],
+    }

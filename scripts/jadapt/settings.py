@@ -102,6 +102,8 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
                 "without evaluation.task_ids: true"
             )
     _check_ablations(config, training, origin)
+    if config["tokenization"]:
+        _check_tokenization(config["tokenization"], config, models, training, origin)
     for name in ("base", *config["methods"]):
         _check_run(name, runs.run_settings(config, name), config, models, origin)
     config.setdefault("results", "recompute")
@@ -143,17 +145,18 @@ def _check_names(config: dict, catalogue: dict, models: dict, origin: str) -> No
                 )
     domains = config["corpora"]["domains"]
     _known(domains, catalogue["domains"], "corpora.domains", origin)
-    for key in ("sequence", "tokenizer.domains", "evaluation.domains", "pretraining.domain"):
+    for key in ("sequence", "evaluation.domains", "pretraining.domain"):
         value: Any = config
         for part in key.split("."):
             value = value[part]
         _known([value] if isinstance(value, str) else value, domains, key, origin)
     _known(runs.base_domains(config)[1:], domains, "pretraining.trace.domain", origin)
-    for name in [
-        *config["sequence"],
-        *config["tokenizer"]["domains"],
-        *runs.base_domains(config),
-    ]:
+    learned = [
+        *runs.tokenizer_domains(config["tokenizer"]),
+        *(config["tokenization"] or {"domains": []})["domains"],
+    ]
+    _known(learned, domains, "tokenizer.domains", origin)
+    for name in [*config["sequence"], *learned, *runs.base_domains(config)]:
         if catalogue["domains"][name].get("optional"):
             raise UserError(
                 f"{origin}: domain '{name}' is optional and may be missing, so nothing can be "
@@ -247,6 +250,29 @@ def _check_ablations(config: dict, training: dict, origin: str) -> None:
                     f"methods.{ablation['run']} ({error.args[0]} is missing)"
                 ) from None
             _check_method(ablation["run"], varied, training, f"{origin}: {at}: {value!r}")
+
+
+def _check_tokenization(
+    study: dict, config: dict, models: dict, training: dict, origin: str
+) -> None:
+    at = "tokenization."
+    known = {name: entry for name, entry in models["models"].items() if entry["kind"] == "scratch"}
+    _known([study["model"]], known, f"{at}model", origin)
+    for name, entry in study["tokenizers"].items():
+        names = runs.tokenizer_domains(entry)
+        _known(names, config["corpora"]["domains"], f"{at}tokenizers.{name}.domains", origin)
+        _known(runs.pretrained_models(entry), models["models"], f"{at}tokenizers.{name}", origin)
+    properties = {"learning_rate": {"type": "number", "exclusiveMinimum": 0}, **training}
+    rules = {"type": "object", "properties": properties, "additionalProperties": False}
+    check(study["training"], {**rules, "required": ["learning_rate"]}, origin, f"{at}training.")
+    grid = study["regularisation"]
+    if grid:
+        _known([grid["tokenizer"]], study["tokenizers"], f"{at}regularisation.tokenizer", origin)
+        if runs.pretrained_models(study["tokenizers"][grid["tokenizer"]]):
+            raise UserError(
+                f"{origin}: {at}regularisation.tokenizer: '{grid['tokenizer']}' cannot sample with "
+                "a seed; name one of kind sentencepiece"
+            )
 
 
 def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import subprocess
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from jadapt.errors import UserError
 from jadapt.files import read_json, sha256_file
+from jadapt.text import normalisation
+from jadapt.text.segmentation import base as segmentation
 from jadapt.text.sentencepiece_training import TokenizerSettings, train
 from jadapt.text.tokenizers import document_text, load
 
@@ -160,6 +163,8 @@ def test_long_lines_and_documents_are_trained_on_in_parts(tmp_path):
         ({"vocabulary_size": 400, "character_coverage": 1.5}, "tokenizer.character_coverage"),
         ({"vocabulary_size": 400, "maximum_sentences": 0}, "tokenizer.maximum_sentences"),
         ({"vocabulary_size": 400, "kind": "wordpiece"}, "tokenizer.kind"),
+        ({"vocabulary_size": 400, "normalisation": "nfkd"}, "tokenizer.normalisation: 'nfkd'"),
+        ({"vocabulary_size": 400, "words": "unidic"}, "did you mean 'unidic_lite'"),
     ],
 )
 def test_settings_are_checked_and_named(settings, message):
@@ -255,3 +260,63 @@ def test_the_script_ends_with_one_line_for_a_users_mistake(corpora, tmp_path):
         1,
         "error: --corpus de=x: expected ja=PATH or en=PATH\n",
     )
+
+
+@pytest.fixture(scope="module", params=["nfkc", "nfkc_punctuation"])
+def normalising(request, corpora, tmp_path_factory):
+    output = tmp_path_factory.mktemp(request.param)
+    train(TokenizerSettings(360, normalisation=request.param), corpora, output)
+    return load(output)
+
+
+@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
+@example("ﾊﾝｶｸ、全角ＡＢＣ。「引用」〜㌔")
+@example("か\u3099▁\x00👨‍👩‍👧")
+def test_decoding_gives_back_the_normalised_text(normalising, text):
+    (ids,) = normalising.encode_batch([text])
+    assert normalising.decode(ids) == normalisation.normalise(text, normalising.normalisation)
+
+
+def test_the_normalisations_differ_in_punctuation():
+    text = "「ﾒﾛﾝ」、１個。〜！"
+    forms = [normalisation.normalise(text, name) for name in normalisation.NAMES]
+    assert forms == [text, "「メロン」、1個。〜!", '"メロン",1個.ー!']
+
+
+@pytest.fixture(scope="module")
+def by_words(corpora, tmp_path_factory):
+    output = tmp_path_factory.mktemp("words")
+    train(TokenizerSettings(330, words="unidic_lite"), corpora, output)
+    return load(output)
+
+
+@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
+@example("東京で  the cat\n\x00 ▁ 猫が　　飲みます。 ")
+def test_a_tokenizer_over_words_is_lossless(by_words, text):
+    assert_lossless(by_words, text)
+
+
+def test_no_token_of_a_tokenizer_over_words_goes_across_them(by_words):
+    segmenter = segmentation.load("unidic_lite")
+    texts = ["東京でコーヒーを飲みます。", "漢字と違いは何ですか？"] * 3
+    pieces = by_words.token_bytes()
+    for ids, words in zip(by_words.encode_batch(texts), segmenter.segment(texts), strict=True):
+        edges = set(itertools.accumulate(len(word.encode()) for word in words))
+        ends = set(itertools.accumulate(len(pieces[token]) for token in ids))
+        assert edges <= ends
+
+
+@pytest.mark.parametrize("nbest_size", [-1, 8])
+def test_sampled_segmentations_spell_the_text_and_follow_the_seed(directory, nbest_size):
+    tokenizer = load(directory)
+    texts = ["東京でコーヒーを飲みます。", "The cat drinks ▁ coffee", "", "猫が" * 30]
+    draws = [
+        tokenizer.sample_batch(texts, alpha=0.3, nbest_size=nbest_size, seed=seed)
+        for seed in (1, 2, 1)
+    ]
+    assert draws[0] == draws[2]
+    assert draws[0] != draws[1]
+    for draw in draws:
+        assert [tokenizer.decode(ids) for ids in draw] == texts
+    # Sampling leaves nothing behind in plain encoding.
+    assert tokenizer.encode_batch(texts) == load(directory).encode_batch(texts)

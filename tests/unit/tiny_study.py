@@ -14,7 +14,30 @@ from jadapt.training.sequence import Places, Run
 
 SEQUENCE = ["first", "second"]
 DOMAINS = ["known", *SEQUENCE]
-TOKENIZER = SimpleNamespace(start_id=1, end_id=2, pad_id=0, sha256="0" * 64)
+
+
+def _sample(texts, *, alpha, nbest_size, seed):
+    """Segmentations of a vocabulary whose every token may also be spelt as two."""
+    generator = np.random.default_rng(seed)
+    ids = ([ord(letter) for letter in text] for text in texts)
+    return [
+        [
+            part
+            for token in word
+            for part in ([token, token] if generator.random() < alpha else [token])
+        ]
+        for word in ids
+    ]
+
+
+TOKENIZER = SimpleNamespace(
+    start_id=1,
+    end_id=2,
+    pad_id=0,
+    sha256="0" * 64,
+    decode=lambda ids: "".join(map(chr, ids)),
+    sample_batch=_sample,
+)
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SETTINGS = {
     "run": "tiny",
@@ -68,6 +91,10 @@ RUNS = {
     "online_ewc": {"continual": {"online_ewc": {**FISHER, "decay": 0.9}}},
     "gem": {"continual": {"gem": {"memory_rows": 8, "batch_rows": 4, "margin": 0.0}}},
     "agem": {"continual": {"agem": {"memory_rows": 8, "batch_rows": 4}}},
+    "sampled": {
+        "subword_regularisation": {"alpha": 0.1, "nbest_size": -1},
+        "continual": {"replay": {"ratio": 0.25, "memory_rows": 8}},
+    },
     "lora_ewc": {"method": "lora", **LORA, "continual": {"ewc": FISHER}},
     "lora_replay": {
         "method": "lora", **LORA, "continual": {"replay": {"ratio": 0.25, "memory_rows": 8}},

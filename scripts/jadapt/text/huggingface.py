@@ -47,6 +47,7 @@ class HuggingFaceTokenizer:
                 f"delete {directory} and prepare the tokenizer again"
             )
         self._path = path
+        self.normalisation = "none"
         self._model = tokenizers.Tokenizer.from_file(str(path))
         self._model.encode_special_tokens = True
         self.vocabulary_size = self._model.get_vocab_size(with_added_tokens=True)
@@ -68,6 +69,15 @@ class HuggingFaceTokenizer:
                     )
         return encoded
 
+    def sample_batch(
+        self, texts: Sequence[str], *, alpha: float, nbest_size: int, seed: int
+    ) -> list[list[int]]:
+        """Refuse: the library's BPE-dropout takes no seed."""
+        raise UserError(
+            "training.subword_regularisation: needs a SentencePiece tokenizer; the random numbers "
+            "of the `tokenizers` library cannot be repeated. Set it to null"
+        )
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids``; special tokens are empty, broken UTF-8 becomes U+FFFD."""
         return b"".join(self._bytes[token] for token in ids).decode("utf-8", errors="replace")
@@ -83,7 +93,10 @@ class HuggingFaceTokenizer:
         pieces = []
         for token in range(self.vocabulary_size):
             piece = self._model.id_to_token(token)
-            if piece is None or token in added:
+            if token in added and not added[token].special:
+                # A piece that a vocabulary was extended with is in the text as it stands.
+                pieces.append(added[token].content.encode("utf-8"))
+            elif piece is None or token in added:
                 pieces.append(b"")
             else:
                 pieces.append(bytes(bytes_of[character] for character in piece))

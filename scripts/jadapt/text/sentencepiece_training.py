@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
 from jadapt.errors import UserError, nearest
 from jadapt.files import atomic, sha256_file, write_json
-from jadapt.text.tokenizers import META_NAME, MODEL_NAME, document_text
+from jadapt.text.normalisation import NAMES as NORMALISATIONS
+from jadapt.text.normalisation import normalise
+from jadapt.text.segmentation import base as segmentation
+from jadapt.text.tokenizers import META_NAME, MODEL_NAME, SPACE_MARK, document_text, with_spaces
 
 SPECIAL_IDS = {"pad": 0, "start": 1, "end": 2, "unknown": 3}
 
@@ -22,12 +28,17 @@ _TYPES = ("unigram", "bpe")
 # SentencePiece leaves out sentences above 4,192 bytes; 1,000 characters are at most 4,000 bytes.
 _SENTENCE_CHARACTERS = 1000
 
+# Stands between words where no piece may go across them: the unit separator, which text lacks.
+_WORD_EDGE = "\x1f"
+
 
 @dataclass(frozen=True)
 class TokenizerSettings:
     """The ``tokenizer`` section of a study's configuration.
 
-    ``maximum_sentences`` counts lines of text (of at most 1,000 characters) from each file.
+    ``maximum_sentences`` counts lines of text (of at most 1,000 characters) from each file. Texts
+    are brought to the form ``normalisation``; where ``words`` names a segmenter, no piece goes
+    across its words.
     """
 
     vocabulary_size: int
@@ -36,6 +47,8 @@ class TokenizerSettings:
     byte_fallback: bool = True
     character_coverage: float = 0.9995
     maximum_sentences: int = 200_000
+    normalisation: str = "none"
+    words: str | None = None
 
     def __post_init__(self) -> None:
         """Check every value; a `UserError` names the key."""
@@ -44,6 +57,15 @@ class TokenizerSettings:
         if self.model_type not in _TYPES:
             raise UserError(
                 f"tokenizer.model_type: {self.model_type!r}{nearest(self.model_type, _TYPES)}"
+            )
+        if self.normalisation not in NORMALISATIONS:
+            raise UserError(
+                f"tokenizer.normalisation: {self.normalisation!r}"
+                f"{nearest(self.normalisation, NORMALISATIONS)}"
+            )
+        if self.words is not None and self.words not in segmentation.DICTIONARIES:
+            raise UserError(
+                f"tokenizer.words: {self.words!r}{nearest(self.words, segmentation.DICTIONARIES)}"
             )
         if self.byte_fallback is not True:
             raise UserError(
@@ -73,8 +95,9 @@ class TokenizerSettings:
 class _Corpus:
     """A training split, read as sentences, and what was read of it."""
 
-    def __init__(self, language: str, path: str | Path) -> None:
+    def __init__(self, language: str, path: str | Path, normalisation: str) -> None:
         self.language, self.path = language, Path(path)
+        self.normalisation = normalisation
         if not self.path.is_file():
             raise UserError(f"{path}: no such file")
         if self.path.stem in ("validation", "test"):
@@ -89,7 +112,7 @@ class _Corpus:
         self.documents = self.sentences = 0
         for text in self._texts():
             self.documents += 1
-            for sentence in _sentences(text):
+            for sentence in _sentences(normalise(text, self.normalisation)):
                 self.sentences += 1
                 yield sentence
                 if self.sentences == maximum_sentences:
@@ -133,11 +156,20 @@ def train(
     A `UserError` names the key when the vocabulary does not fit the corpus, and the file and line
     of a broken document.
     """
-    files = [_Corpus(language, path) for language, path in corpora]
+    files = [_Corpus(language, path, settings.normalisation) for language, path in corpora]
     for corpus in files:
         corpus.check(settings.maximum_sentences)
-    sentences = (s for corpus in files for s in corpus.read(settings.maximum_sentences))
-    model = _train_model(settings, sentences)
+
+    def read() -> Iterator[str]:
+        return (s for corpus in files for s in corpus.read(settings.maximum_sentences))
+
+    if settings.words is None:
+        model = _train_model(settings, read())
+    else:
+        segmenter = segmentation.load(settings.words)
+        model = _train_over_words(
+            settings, lambda: (with_spaces(segmenter.segment([text])[0]) for text in read())
+        )
     output = Path(output)
     meta = {
         "kind": settings.kind,
@@ -145,6 +177,8 @@ def train(
         "vocabulary_size": settings.vocabulary_size,
         "sha256": hashlib.sha256(model).hexdigest(),
         "special_ids": SPECIAL_IDS,
+        "normalisation": settings.normalisation,
+        "words": settings.words,
         "trained_on": [corpus.describe() for corpus in files],
         "settings": asdict(settings),
         "sentencepiece_version": sentencepiece.__version__,
@@ -157,7 +191,44 @@ def train(
     return meta
 
 
-def _train_model(settings: TokenizerSettings, sentences: Iterator[str]) -> bytes:
+def _train_over_words(
+    settings: TokenizerSettings, read: Callable[[], Iterator[list[str]]]
+) -> bytes:
+    """Train on segmented sentences, which ``read()`` yields from the start.
+
+    The unigram trainer takes its first pieces from different words, not from their uses, so that a
+    frequent word such as です would never be one. It is given the counts instead.
+    """
+    options: dict[str, Any] = {
+        "pretokenization_delimiter": _WORD_EDGE,
+        # The edges count as a byte each.
+        "max_sentence_length": 8 * _SENTENCE_CHARACTERS,
+    }
+    sentences = (_WORD_EDGE.join(words) for words in read())
+    if settings.model_type != "unigram":
+        return _train_model(settings, sentences, **options)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".tsv") as seeds:
+        for piece, count in _seeds(read()).items():
+            seeds.write(f"{piece}\t{count}\n")
+        seeds.flush()
+        return _train_model(settings, sentences, seed_sentencepieces_file=seeds.name, **options)
+
+
+def _seeds(sentences: Iterator[list[str]]) -> Counter:
+    """Count the parts of words, of at most 16 characters (SentencePiece's own limit)."""
+    words = Counter(word for sentence in sentences for word in sentence)
+    parts: Counter = Counter()
+    for word, count in words.items():
+        # A tab or line end would break the file.
+        if word.isprintable():
+            word = word.replace(" ", SPACE_MARK)
+            for begin in range(len(word)):
+                for end in range(begin + 1, min(len(word), begin + 16) + 1):
+                    parts[word[begin:end]] += count
+    return parts
+
+
+def _train_model(settings: TokenizerSettings, sentences: Iterator[str], **options: Any) -> bytes:
     """Return the serialised model; the text is kept as it is, so that decoding is lossless."""
     model = io.BytesIO()
     try:
@@ -176,6 +247,7 @@ def _train_model(settings: TokenizerSettings, sentences: Iterator[str]) -> bytes
             bos_id=SPECIAL_IDS["start"],
             eos_id=SPECIAL_IDS["end"],
             unk_id=SPECIAL_IDS["unknown"],
+            **options,
             # Sums of floats depend on the number of threads, and it is stored in the model.
             num_threads=1,
             minloglevel=2,

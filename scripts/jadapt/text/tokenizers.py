@@ -7,28 +7,35 @@ A tokenizer is a directory: the model's own files, and ``tokenizer_meta.json`` w
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import sentencepiece
 
 from jadapt.errors import UserError, nearest
 from jadapt.files import read_json, sha256_file
 from jadapt.text.huggingface import HuggingFaceTokenizer
+from jadapt.text.normalisation import normalise
+from jadapt.text.segmentation import base as segmentation
 
 META_NAME = "tokenizer_meta.json"
 MODEL_NAME = "tokenizer.model"
 
 # SentencePiece writes a space as this character (U+2581), in pieces and therefore in ids.
-_SPACE_MARK = "\u2581"
+SPACE_MARK = "\u2581"
 
 
 class Tokenizer(Protocol):
-    """What the rest of the package knows of a tokenizer; ids are 0 … ``vocabulary_size`` - 1."""
+    """What the rest of the package knows of a tokenizer; ids are 0 … ``vocabulary_size`` - 1.
+
+    What it encodes is the text after its ``normalisation``, which decoding gives back.
+    """
 
     vocabulary_size: int
+    normalisation: str
     start_id: int
     end_id: int
     pad_id: int
@@ -36,6 +43,11 @@ class Tokenizer(Protocol):
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, without start and end tokens."""
+
+    def sample_batch(
+        self, texts: Sequence[str], *, alpha: float, nbest_size: int, seed: int
+    ) -> list[list[int]]:
+        """Return the ids of each text in a segmentation drawn at random, the same for a seed."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids``; special tokens are empty, broken UTF-8 becomes U+FFFD."""
@@ -45,39 +57,71 @@ class Tokenizer(Protocol):
 
 
 class SentencePieceTokenizer:
-    """A lossless SentencePiece model: ids of a text, joined as bytes, are its UTF-8 bytes."""
+    """A lossless SentencePiece model: ids of a text, joined as bytes, are its UTF-8 bytes.
+
+    Its meta may name a ``normalisation`` that comes before, and ``words``, the segmenter whose
+    words no token goes across.
+    """
 
     def __init__(self, directory: str | Path, meta: dict) -> None:
+        self.sha256 = checked_model(Path(directory) / MODEL_NAME, meta)
         model = Path(directory) / MODEL_NAME
-        if not model.is_file():
-            raise UserError(f"{model}: no such file; train the tokenizer again")
-        self.sha256 = sha256_file(model)
-        if self.sha256 != meta.get("sha256"):
-            raise UserError(
-                f"{model}: its sha256 is not the one in {META_NAME}; "
-                f"delete {directory} and train the tokenizer again"
-            )
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
         self.vocabulary_size = self._processor.vocab_size()
         self.pad_id = self._processor.pad_id()
         self.start_id = self._processor.bos_id()
         self.end_id = self._processor.eos_id()
+        self.normalisation = meta.get("normalisation", "none")
+        self._words = meta.get("words")
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, without start and end tokens."""
-        encoded = self._processor.encode(list(texts), out_type=int, num_threads=1)
-        for index, text in enumerate(texts):
-            if _SPACE_MARK in text:
-                encoded[index] = self._encode_marked(text)
-        return encoded
+        return self._encode(texts)
 
-    def _encode_marked(self, text: str) -> list[int]:
-        """Encode a text that has U+2581 itself, which SentencePiece would turn into a space."""
+    def sample_batch(
+        self, texts: Sequence[str], *, alpha: float, nbest_size: int, seed: int
+    ) -> list[list[int]]:
+        """Return the ids of each text in a segmentation drawn at random (Kudo, ACL 2018).
+
+        A segmentation is drawn in proportion to its probability to the power of ``alpha``, among
+        the ``nbest_size`` most probable ones, or among all where that is negative. In a BPE model
+        ``alpha`` is the probability that a merge is left out (BPE-dropout, Provilkov et al., ACL
+        2020), and ``nbest_size`` means nothing.
+
+        The draws follow from ``seed`` (32 bits) and the texts alone. The library keeps a generator
+        a thread; encoding a batch starts a new thread, whose generator takes up the seed set last.
+        """
+        sentencepiece.set_random_generator_seed(seed)
+        return self._encode(texts, enable_sampling=True, alpha=alpha, nbest_size=nbest_size)
+
+    def _encode(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
+        texts = [normalise(text, self.normalisation) for text in texts]
+        if self._words is None:
+            return self._encode_parts(texts, **options)
+        words = [with_spaces(parts) for parts in self._segmenter.segment(texts)]
+        encoded = iter(self._encode_parts(list(chain.from_iterable(words)), **options))
+        return [[token for _ in parts for token in next(encoded)] for parts in words]
+
+    def _encode_parts(self, texts: list[str], **options: Any) -> list[list[int]]:
+        """Encode, but spell U+2581 of the text itself, which SentencePiece would make a space."""
+        if not any(SPACE_MARK in text for text in texts):
+            return self._processor.encode(texts, out_type=int, num_threads=1, **options)
+        parts = [text.split(SPACE_MARK) for text in texts]
+        encoded = iter(self._encode_parts(list(chain.from_iterable(parts)), **options))
         mark = [
-            self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in _SPACE_MARK.encode("utf-8")
+            self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode("utf-8")
         ]
-        first, *others = self._processor.encode(text.split(_SPACE_MARK), out_type=int)
-        return first + [token for part in others for token in mark + part]
+        found = []
+        for pieces in parts:
+            ids = list(next(encoded))
+            for _ in pieces[1:]:
+                ids += mark + next(encoded)
+            found.append(ids)
+        return found
+
+    @cached_property
+    def _segmenter(self) -> segmentation.Segmenter:
+        return segmentation.load(self._words)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids``; special tokens are empty, broken UTF-8 becomes U+FFFD."""
@@ -97,11 +141,38 @@ class SentencePieceTokenizer:
         piece = self._processor.id_to_piece(token)
         if self._processor.is_byte(token):
             return bytes([int(piece[len("<0x") : -len(">")], 16)])
-        return piece.replace(_SPACE_MARK, " ").encode("utf-8")
+        return piece.replace(SPACE_MARK, " ").encode("utf-8")
 
 
-# The one place to register another kind: its class takes (directory, meta).
-KINDS: dict[str, type[Tokenizer]] = {
+def checked_model(model: Path, meta: dict) -> str:
+    """Return the checksum of a tokenizer's model; a missing or changed one is a `UserError`."""
+    if not model.is_file():
+        raise UserError(f"{model}: no such file; train the tokenizer again")
+    found = sha256_file(model)
+    if found != meta.get("sha256"):
+        raise UserError(
+            f"{model}: its sha256 is not the one in {META_NAME}; "
+            f"delete {model.parent} and train the tokenizer again"
+        )
+    return found
+
+
+def with_spaces(words: Sequence[str]) -> list[str]:
+    """Join each single space to the word after it, as SentencePiece's own pieces have it."""
+    joined: list[str] = []
+    space = ""
+    for word in words:
+        if word == " ":
+            joined += [space] if space else []
+            space = word
+        else:
+            joined.append(space + word)
+            space = ""
+    return [*joined, space] if space else joined
+
+
+# The one place to register another kind: a class or function of (directory, meta).
+KINDS: dict[str, Callable[[str | Path, dict], Tokenizer]] = {
     "sentencepiece": SentencePieceTokenizer,
     "huggingface": HuggingFaceTokenizer,
 }

@@ -58,9 +58,13 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.skipped_steps = 0
 
     def begin_run(
-        self, method: Method, strategies: Sequence[Strategy], settings: dict | None = None
+        self,
+        model_directory: Path,
+        method: Method,
+        strategies: Sequence[Strategy],
+        settings: dict | None = None,
     ) -> None:
-        """Forget the model of the run before; the next task loads it anew, for ``method``.
+        """Forget the model of the run before; the next task loads its own, for ``method``.
 
         ``settings`` are the run's; of them ``precision`` and ``fast`` are read here.
         """
@@ -69,6 +73,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
         self.skipped_steps = 0
         self.model = None
+        self.model_name = str(model_directory)
         self.context = None
         self.start_from = None
         # NeMo's sums for its log, of a run that may have ended in the middle of a step.

@@ -12,6 +12,7 @@ from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.loading import PackedRows, RowsFrom
 from jadapt.data.mixing import MixedStream, Stream
 from jadapt.data.packing import PackedStream
+from jadapt.data.sampling import Regularisation, SampledStream
 from jadapt.data.tokens import TokenFile
 from jadapt.methods.strategy import Batch, Strategy
 from jadapt.text.tokenizers import Tokenizer
@@ -35,7 +36,7 @@ class TrainingRows:
 
     def __init__(self, settings: dict, tokens: dict[str, Path], tokenizer: Tokenizer) -> None:
         self._settings, self._tokens, self._tokenizer = settings, tokens, tokenizer
-        self._streams: dict[tuple[str, int], PackedStream] = {}
+        self._streams: dict[tuple[str, int, bool], PackedStream] = {}
         self._validation: dict[str, list[dict[str, np.ndarray]]] = {}
 
     def seed(self, place: int) -> int:
@@ -43,21 +44,30 @@ class TrainingRows:
         return self._settings["seed"] * 1000 + place
 
     def stream(self, domain: str) -> PackedStream:
-        """Return the rows of a domain as its own task sees them."""
+        """Return the rows of a domain as its own task sees them, never sampled."""
         return self._packed(domain, self.seed(self._place(domain)))
 
     def task(self, place: int, strategies: list[Strategy]) -> Stream:
-        """Return the rows that the task at ``place`` trains on, as the strategies mix them."""
+        """Return the rows that the task at ``place`` trains on, as the strategies mix them.
+
+        Where the run has ``subword_regularisation``, their segmentations are drawn at random.
+        """
+        sampled = bool(self._settings.get("subword_regularisation"))
         domains = [self._settings["known_domain"], *self._settings["sequence"]]
-        current = self.stream(self._settings["sequence"][place])
-        stream: Stream = current
+
+        def own(domain: str) -> PackedStream:
+            return self._packed(domain, self.seed(self._place(domain)), sampled)
+
+        stream: Stream = own(self._settings["sequence"][place])
         if trace := self._settings.get("trace"):
-            other = self._packed(trace["domain"], self.seed(place))
+            other = self._packed(trace["domain"], self.seed(place), sampled)
             stream = MixedStream(stream, other, trace["share"])
-        earlier = [self.stream(domain) for domain in domains[: place + 1]]
+        earlier = [own(domain) for domain in domains[: place + 1]]
         # Joint training comes by all domains in every task, each time in another order.
         offset = TASKS * (place + 1)
-        every = [self._packed(domain, self.seed(offset + i)) for i, domain in enumerate(domains)]
+        every = [
+            self._packed(domain, self.seed(offset + i), sampled) for i, domain in enumerate(domains)
+        ]
         for strategy in strategies:
             stream = strategy.mix(stream, earlier, every)
         return stream
@@ -104,16 +114,19 @@ class TrainingRows:
         sequence = self._settings["sequence"]
         return sequence.index(domain) if domain in sequence else KNOWN
 
-    def _packed(self, domain: str, seed: int) -> PackedStream:
-        key = (domain, seed)
+    def _packed(self, domain: str, seed: int, sampled: bool = False) -> PackedStream:
+        key = (domain, seed, sampled)
         if key not in self._streams:
-            self._streams[key] = PackedStream(
-                self._file(domain, "train"),
-                self._settings["sequence_length"],
-                seed=seed,
-                start_id=self._tokenizer.start_id,
-                end_id=self._tokenizer.end_id,
-            )
+            tokens, length = self._file(domain, "train"), self._settings["sequence_length"]
+            tokenizer = self._tokenizer
+            if sampled:
+                drawn = Regularisation(**self._settings["subword_regularisation"])
+                stream = SampledStream(tokens, length, seed, tokenizer, drawn)
+            else:
+                stream = PackedStream(
+                    tokens, length, seed, start_id=tokenizer.start_id, end_id=tokenizer.end_id
+                )
+            self._streams[key] = stream
         return self._streams[key]
 
     def _file(self, domain: str, split: str) -> TokenFile:

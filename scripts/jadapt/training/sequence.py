@@ -88,7 +88,7 @@ class Run:
         make_deterministic(self.settings["accelerator"], Fast.of(self.settings).deterministic)
         lightning.pytorch.seed_everything(self.settings["seed"], verbose=False)
         meters.reset_peak_memory()
-        self.module.begin_run(self.method, self.strategies, self.settings)
+        self.module.begin_run(self.places.model, self.method, self.strategies, self.settings)
         reports = [self._task(place, task) for place, task in enumerate(self.settings["sequence"])]
         return {
             "parameters": reports[-1]["parameters"],

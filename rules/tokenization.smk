@@ -1,0 +1,158 @@
+# The tokenization study: tokenizers measured on the same text, a small model trained with each.
+if TOKENIZERS:
+    STUDY = f"{RESULTS}/tokenization"
+    STUDY_DOMAINS = config["tokenization"]["domains"]
+
+    def study_entry(name):
+        """An entry of the study, complete."""
+        return runs.study_tokenizer(config, name)
+
+    def study_texts(name, domains):
+        """The corpora that a tokenizer reads: as they are, or cleaned without normalisation."""
+        raw = study_entry(name).get("raw", False)
+        folder = f"{STUDY}/raw" if raw else f"{RESULTS}/corpora"
+        return [f"{folder}/{domain}/manifest.json" for domain in domains]
+
+    def study_corpora(name):
+        """The domains that a tokenizer is trained on, those of the study first."""
+        return list(
+            dict.fromkeys([*STUDY_DOMAINS, *runs.tokenizer_domains(study_entry(name))])
+        )
+
+    def folders_of(domains, manifests):
+        """The same as ``domain=folder`` for the command line."""
+        return [f"{d}={Path(path).parent}" for d, path in zip(domains, manifests)]
+
+    rule raw_corpus:
+        input:
+            fetched=lambda wildcards: [
+                f"{DOWNLOADS}/{source}/fetched.json"
+                for source in SOURCES_OF[wildcards.domain]
+            ],
+        output:
+            splits=[f"{STUDY}/raw/{{domain}}/{split}.jsonl" for split in SPLITS],
+            manifest=f"{STUDY}/raw/{{domain}}/manifest.json",
+        log:
+            f"{LOGS}/raw_corpus/{{domain}}.log",
+        benchmark:
+            f"{BENCHMARKS}/raw_corpus/{{domain}}.tsv"
+        conda:
+            environment("corpora")
+        threads: 1
+        resources:
+            **on_cluster("raw_corpus", mem_mb=3000, runtime=60),
+        params:
+            code=code("build_corpus.py", "corpora", "text/scripts.py"),
+            settings=lambda wildcards: corpus_settings(wildcards, normalisation="none"),
+            fetched=lambda wildcards, input: [
+                f"{source}={path}"
+                for source, path in zip(SOURCES_OF[wildcards.domain], input.fetched)
+            ],
+            folder=subpath(output.manifest, parent=True),
+        message:
+            "Building the corpus {wildcards.domain} without normalisation"
+        shell:
+            "python scripts/build_corpus.py --domain {wildcards.domain:q}"
+            " --settings {params.settings:q} --fetched {params.fetched:q}"
+            " --output {params.folder:q} > {log:q} 2>&1"
+
+    rule study_tokenizer:
+        input:
+            corpora=lambda wildcards: study_texts(
+                wildcards.tokenizer, study_corpora(wildcards.tokenizer)
+            ),
+            fetched=lambda wildcards: fetched_models(study_entry(wildcards.tokenizer)),
+        output:
+            directory(f"{STUDY}/tokenizers/{{tokenizer}}"),
+        log:
+            f"{LOGS}/study_tokenizer/{{tokenizer}}.log",
+        benchmark:
+            f"{BENCHMARKS}/study_tokenizer/{{tokenizer}}.tsv"
+        conda:
+            environment("corpora")
+        threads: 1
+        resources:
+            **on_cluster("study_tokenizer", mem_mb=2000, runtime=60),
+        params:
+            code=code(
+                "study_tokenizer.py",
+                "text",
+                "data",
+                "models/tokenizer_making.py",
+                "models/gguf.py",
+                "evaluation/tokenizer_study.py",
+                *segmentation_code("base", "mecab", "pieces"),
+            ),
+            entry=lambda wildcards: as_json(study_entry(wildcards.tokenizer)),
+            settings=lambda wildcards: as_json(
+                {
+                    key: config["tokenization"][key]
+                    for key in ("maximum_documents", "test_documents", "words")
+                }
+                | {
+                    "languages": {
+                        domain: text_language(domain)
+                        for domain in study_corpora(wildcards.tokenizer)
+                    }
+                }
+            ),
+            models=lambda wildcards: as_json(
+                {
+                    name: MODELS["models"][name]
+                    for name in runs.pretrained_models(
+                        study_entry(wildcards.tokenizer)
+                    )
+                }
+            ),
+            fetched=lambda wildcards, input: [
+                f"{Path(path).parent.name}={path}" for path in input.fetched
+            ],
+            corpora=lambda wildcards, input: folders_of(
+                study_corpora(wildcards.tokenizer), input.corpora
+            ),
+            texts=lambda wildcards, input: folders_of(STUDY_DOMAINS, input.corpora),
+        message:
+            "Measuring the tokenizer {wildcards.tokenizer}"
+        shell:
+            "python scripts/study_tokenizer.py --entry {params.entry:q}"
+            " --settings {params.settings:q} --models {params.models:q}"
+            " --fetched {params.fetched:q} --corpora {params.corpora:q} --texts {params.texts:q}"
+            " --output {output:q} > {log:q} 2>&1"
+
+    # One process trains them all: starting NeMo takes longer than training one of them.
+    rule study_models:
+        input:
+            [f"{STUDY}/tokenizers/{name}" for name in TOKENIZERS],
+        output:
+            TABLES["tokenizers"],
+        log:
+            f"{LOGS}/study_models.log",
+        benchmark:
+            f"{BENCHMARKS}/study_models.tsv"
+        conda:
+            environment("training")
+        threads: config["training"]["threads"]
+        resources:
+            **on_cluster("study_models", mem_mb=4000, runtime=240),
+        params:
+            code=code(
+                "study_models.py",
+                "text",
+                "data",
+                "models",
+                "training",
+                *(f"methods/{name}" for name in modules.of_entry({"method": "sft"})),
+                "evaluation/tokenizer_models.py",
+                "evaluation/tokenizer_study.py",
+                "evaluation/likelihood.py",
+            ),
+            study=config["study"],
+            settings=as_json(runs.study_models_settings(config, MODELS["models"])),
+            tokenizers=[f"{name}={STUDY}/tokenizers/{name}" for name in TOKENIZERS],
+            checkpoints=f"{RESULTS}/checkpoints/tokenization",
+        message:
+            "Training a small model with each tokenizer"
+        shell:
+            "python scripts/study_models.py --study {params.study:q}"
+            " --settings {params.settings:q} --tokenizers {params.tokenizers:q}"
+            " --checkpoints {params.checkpoints:q} --output {output:q} > {log:q} 2>&1"

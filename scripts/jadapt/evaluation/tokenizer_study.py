@@ -1,0 +1,112 @@
+"""One tokenizer of the tokenization study: made, measured on held-out text, its tokens written."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from jadapt.data.encoding import encode_corpus
+from jadapt.errors import UserError
+from jadapt.models import tokenizer_making as making
+from jadapt.text import fertility
+from jadapt.text.segmentation import base as segmentation
+from jadapt.text.tokenizers import document_text, load
+
+TEXT = "text"
+"""The name of the joint training text of all domains, and of the field that holds a text."""
+
+Row = tuple[str, str, str, float, str, int]
+# Enough for a speed, and little time: a megabyte takes a second in the slowest of them.
+_SPEED_BYTES = 300_000
+
+
+def prepare(
+    entry: dict,
+    materials: making.Materials,
+    splits: dict[str, dict[str, Path]],
+    settings: dict,
+    output: Path,
+) -> list[Row]:
+    """Make a tokenizer under ``output`` with the tokens that a small model needs.
+
+    Args:
+        entry: of ``tokenization.tokenizers``.
+        materials: what it is made of.
+        splits: the split files of each domain.
+        settings: ``maximum_documents`` a domain for training, ``test_documents`` a domain for
+            what is measured, ``words``, and ``languages`` (the field that holds each text).
+        output: gets ``tokenizer/``, ``tokens/text/{train,validation}`` and
+            ``tokens/{domain}/test``.
+
+    Returns:
+        Rows (domain, script, metric, value, unit, n).
+    """
+    making.make(entry, materials, output / "tokenizer")
+
+    def texts(domain: str, split: str, count: int) -> list[str]:
+        return list(_texts(splits[domain][split], settings["languages"][domain], count))
+
+    tests = {domain: texts(domain, "test", settings["test_documents"]) for domain in splits}
+    for split, count in (
+        ("train", settings["maximum_documents"]),
+        ("validation", settings["test_documents"]),
+    ):
+        joint = (text for domain in splits for text in texts(domain, split, count))
+        _encode(joint, output / "tokenizer", output / "tokens" / TEXT / split)
+    for domain, some in tests.items():
+        _encode(some, output / "tokenizer", output / "tokens" / domain / "test")
+    return [*_measure(tests, output / "tokenizer", settings["words"]), *_speeds(tests, output)]
+
+
+def _texts(path: Path, language: str, count: int) -> Iterator[str]:
+    """Yield the first texts of a split, which is sorted by a hash: an unbiased sample."""
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if number > count:
+                return
+            try:
+                yield document_text(line, language)
+            except ValueError as error:
+                raise UserError(f"{path}:{number}: {error}") from error
+
+
+def _encode(texts: Iterable[str], tokenizer: Path, output: Path) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=output.parent) as stream:
+        for text in texts:
+            stream.write(json.dumps({TEXT: text}, ensure_ascii=False) + "\n")
+        stream.flush()
+        encode_corpus(tokenizer, stream.name, TEXT, output)
+
+
+def _measure(tests: dict[str, Sequence[str]], directory: Path, words: str) -> Iterator[Row]:
+    tokenizer, segmenter = load(directory), segmentation.load(words)
+    token_bytes = tokenizer.token_bytes()
+    for domain, texts in tests.items():
+        counts = fertility.Fertility()
+        for text, parts in zip(texts, segmenter.segment(texts), strict=True):
+            counts.add(tokenizer, token_bytes, text, parts)
+        for measure in counts.measures():
+            yield domain, *measure
+    size = tokenizer.vocabulary_size
+    yield fertility.ALL, fertility.ALL, "vocabulary_size", size, "entry", 1
+
+
+def _speeds(tests: dict[str, Sequence[str]], output: Path) -> Iterator[Row]:
+    """Time the tokenizer and the `tokenizers` library's form of the same model, side by side."""
+    sample, size = [], 0
+    for text in (text for texts in tests.values() for text in texts):
+        sample.append(text)
+        size += len(text.encode())
+        if size >= _SPEED_BYTES:
+            break
+    tokenizer = load(output / "tokenizer")
+    library = fertility.in_library(output / "tokenizer")
+    encoders = {"encoding_speed": tokenizer.encode_batch}
+    if library is not None:
+        encoders["library_encoding_speed"] = library.encode_batch_fast
+    for metric, encode in encoders.items():
+        value = fertility.speed(encode, sample)
+        yield fertility.ALL, fertility.ALL, metric, value, "MB/s", size

