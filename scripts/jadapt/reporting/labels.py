@@ -77,6 +77,11 @@ LANGUAGES = {"en": "English", "ja": "Japanese"}
 _SETTINGS = {"a init": "initial values of A", "ratio": "share of old text"}
 
 
+def script_label(name: str) -> str:
+    """Return the name of a script class, or of what else a word can be of, for readers."""
+    return SCRIPTS[name].split("\n")[0] if name in SCRIPTS else name
+
+
 def segmenter_label(name: str) -> str:
     """Return the name of a segmenter for readers."""
     return SEGMENTERS.get(name, name)

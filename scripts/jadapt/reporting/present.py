@@ -14,7 +14,13 @@ from itertools import groupby
 
 import pandas as pd
 
-from jadapt.reporting.labels import LANGUAGES, domain_label, method_label, segmenter_label
+from jadapt.reporting.labels import (
+    LANGUAGES,
+    domain_label,
+    method_label,
+    script_label,
+    segmenter_label,
+)
 
 MISSING = "–"
 INTERVAL = "ci95"
@@ -154,8 +160,10 @@ COLUMNS = {
     "segmenter": Column("", "Segmenter", lambda name: segmenter_label(_text(name)), numeric=False),
     "words": Column("Gold words, %", "", digits=2, part=str),
     "agreement": Column("Agreement with MeCab, no gold reached, %", "", digits=2, part=str),
-    "word_script": Column("F1 by script of the word, %", "", digits=1, part=str),
-    "agreement_script": Column("Agreement (F1) by script of the word, %", "", digits=1, part=str),
+    "word_script": Column("F1 by script of the word, %", "", digits=1, part=script_label),
+    "agreement_script": Column(
+        "Agreement (F1) by script of the word, %", "", digits=1, part=script_label
+    ),
     "script_share": Column("Characters by script, %", "", digits=1),
 }
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from jadapt.reporting.labels import segmenter_label
+from jadapt.reporting.labels import script_label, segmenter_label
 from jadapt.reporting.statistics import Estimate, estimate
 from jadapt.reporting.summaries import put
 
-ALL, UNSEEN = "all", "unseen"
+ALL, MIXED, UNSEEN = "all", "mixed", "unseen"
+# Scripts that words are written in; digits and punctuation are hardly words.
+WRITTEN = ("hiragana", "katakana", "kanji", "latin")
 # Parts of the heading: over all words, then recall alone of the words that training did not have.
 OVERALL = {
     "precision": (ALL, "precision"),
@@ -35,8 +37,8 @@ class Segmenter:
     label: str
     f1: Estimate
     unseen_recall: Estimate
-    best_script: str
-    worst_script: str
+    best_with: str
+    worst_with: str
 
 
 def is_gold(table: pd.DataFrame) -> bool:
@@ -90,12 +92,19 @@ def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
     }
 
 
+def _written(script: str) -> str:
+    return f"words in {script_label(script)}" + " letters" * (script == "latin")
+
+
 def _segmenter(table: pd.DataFrame, name: str) -> Segmenter:
+    groups = table["group"].unique()
     scripts = {
-        script: values(table, name, script, "f1").mean()
-        for script in table["group"].unique()
-        if script not in (ALL, UNSEEN)
+        _written(script): values(table, name, script, "f1").mean()
+        for script in WRITTEN
+        if script in groups
     }
+    if MIXED in groups:
+        scripts["words of mixed script"] = values(table, name, MIXED, "f1").mean()
     return Segmenter(
         name,
         segmenter_label(name),
