@@ -14,7 +14,13 @@ from itertools import groupby
 
 import pandas as pd
 
-from jadapt.reporting.labels import LANGUAGES, domain_label, method_label, segmenter_label
+from jadapt.reporting.labels import (
+    LANGUAGES,
+    domain_label,
+    method_label,
+    segmenter_label,
+    tokenizer_label,
+)
 
 MISSING = "–"
 INTERVAL = "ci95"
@@ -156,6 +162,12 @@ COLUMNS = {
     "agreement": Column("Agreement with MeCab, no gold reached, %", "", digits=2, part=str),
     "word_script": Column("F1 by script of the word, %", "", digits=1, part=str),
     "agreement_script": Column("Agreement (F1) by script of the word, %", "", digits=1, part=str),
+    "tokenizer": Column("", "Tokenizer", lambda name: tokenizer_label(_text(name)), numeric=False),
+    "vocabulary_size": Column("", "Entries", count),
+    "tokens_per": Column("Tokens per", "", digits=2, part=str),
+    "words_kept_whole": Column("Share, %", "words whole", digits=0),
+    "byte_fallback_share": Column("Share, %", "byte tokens", digits=1),
+    "encoding_speed": Column("MB/s", "", significant, digits=2, part=str),
     "script_share": Column("Characters by script, %", "", digits=1),
 }
 
