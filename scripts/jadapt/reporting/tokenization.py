@@ -1,4 +1,4 @@
-"""What tokenizers do to text and to small models: the printed table, the figure, what the text says.
+"""What tokenizers do to text and to small models: the table, the figure, what the text says.
 
 Tokenizers whose names begin with ``raw_`` were measured on text without normalisation. They compare
 with each other only.
@@ -82,7 +82,7 @@ def tokenizers_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fertility(table: pd.DataFrame) -> Figure:
-    """Draw tokens a character as dots: one panel a script, one row a tokenizer, one shape a domain."""
+    """Draw tokens a character: one panel a script, one row a tokenizer, one shape a domain."""
     rows = table[(table["metric"] == FERTILITY) & (table["script"] != ALL)]
     shown = [script for script in SHOWN if script in set(rows["script"])]
     tokenizers = names(table)
