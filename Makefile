@@ -76,6 +76,7 @@ bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_study.py --results results/$(STUDY) --config $(or $(CONFIG),config/config.yaml)
 	python benchmarks/bench_segmentation.py --results results/$(STUDY)
 	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
+	python benchmarks/bench_tokenizers.py --results results/$(STUDY)
 	python benchmarks/bench_scale.py
 	python benchmarks/bench_figure.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
 

@@ -26,7 +26,12 @@ rule html:
         mem_mb=1000,
         runtime=10,
     params:
-        tables=[f"--{name}={path}" for name, path in READ.items()],
+        # The page has no part for the others.
+        tables=[
+            f"--{name}={path}"
+            for name, path in READ.items()
+            if name not in ("segmentation", "tokenizers")
+        ],
         notebooks=as_json(NOTEBOOKS),
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),

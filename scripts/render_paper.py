@@ -25,6 +25,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
     parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
     parser.add_argument("--segmentation", type=Path, help="the study's segmentation.csv, if any")
+    parser.add_argument("--tokenizers", type=Path, help="the study's tokenizers.csv, if any")
     parser.add_argument("--manifest", type=Path, help="the study's manifest: data and cost")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
@@ -50,6 +51,7 @@ def main() -> None:
         tables.read_corpora(arguments.corpora),
         tables.read_grid(arguments.grid) if arguments.grid else None,
         tables.read_segmentation(arguments.segmentation) if arguments.segmentation else None,
+        tables.read_tokenizers(arguments.tokenizers) if arguments.tokenizers else None,
     )
     context = paper.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))

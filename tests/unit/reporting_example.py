@@ -165,6 +165,46 @@ def segmentation(*, gold: bool = True) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def tokenizers() -> pd.DataFrame:
+    """Four tokenizers on two domains, two of them on raw text, the first one regularised."""
+    columns = [
+        "study",
+        "tokenizer",
+        "variant",
+        "seed",
+        "domain",
+        "script",
+        "metric",
+        "value",
+        "unit",
+        "n",
+    ]
+    rows = []
+    for k, name in enumerate(("unigram_4000", "bpe_4000", "raw_none", "raw_nfkc")):
+
+        def put(domain, script, metric, value, seed=0, variant="", name=name):
+            rows.append(("example", name, variant, seed, domain, script, metric, value, "1", 1000))
+
+        for domain in ("everyday", "cloud"):
+            for script, share in SCRIPTS.items():
+                put(domain, script, "tokens_per_character", 1.4 - share - k / 20)
+            put(domain, "all", "tokens_per_character", 0.8 - k / 20)
+            put(domain, "all", "tokens_per_byte", 0.3 - k / 50)
+            put(domain, "all", "words_kept_whole", 0.4 + k / 20)
+            put(domain, "all", "byte_fallback_share", 0.05)
+        put("all", "all", "vocabulary_size", 4000 + k)
+        put("all", "all", "encoding_speed", 10.0 + k)
+        if k:
+            put("all", "all", "library_encoding_speed", 5.0)
+        for variant in ("", "sampling", "nbest") if k == 0 else ("",):
+            for seed in (1, 2):
+                put("text", "all", "steps", 60 + k, seed, variant)
+                for domain in ("everyday", "cloud"):
+                    value = 3.0 - k / 10 + seed / 100 + len(variant) / 50
+                    put(domain, "all", "bits_per_byte", value, seed, variant)
+    return pd.DataFrame(rows, columns=columns)
+
+
 def write(folder: Path, methods=("sft", "lora"), seeds=(1, 2), tasks=("everyday",)) -> Path:
     """Write the tables of such a study into ``folder``."""
     study = list(methods), list(seeds), list(tasks)
@@ -174,6 +214,7 @@ def write(folder: Path, methods=("sft", "lora"), seeds=(1, 2), tasks=("everyday"
     corpora(study[2]).to_csv(folder / "corpora.csv", index=False)
     grid(study[0], study[2]).to_csv(folder / "grid.csv", index=False)
     segmentation(gold=len(study[0]) > 2).to_csv(folder / "segmentation.csv", index=False)
+    tokenizers().to_csv(folder / "tokenizers.csv", index=False)
     return folder
 
 
@@ -240,6 +281,7 @@ def plausible(folder: Path, seeds=(1, 2, 3)) -> Path:
     made = {name: pd.DataFrame(rows, columns=names[name]) for name, rows in parts.items()}
     made["metrics"] = pd.concat([made["metrics"], transfer_rows(made["metrics"], "english")])
     made |= {"grid": _search(draw), "corpora": corpora(TASKS), "segmentation": segmentation()}
+    made |= {"tokenizers": tokenizers()}
     for name, table in made.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     return folder

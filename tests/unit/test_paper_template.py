@@ -34,6 +34,7 @@ from jadapt.reporting import (
     segmentation,
     summaries,
     tables,
+    tokenization,
 )
 from jadapt.reporting.present import escape_typst
 from jadapt.reporting.statistics import Estimate
@@ -177,6 +178,7 @@ SVG = (
 )
 FIGURES = (
     "convergence", "forgetting", "scripts", "script_bits", "retention", "pareto", "ablations",
+    "fertility",
 )  # fmt: skip
 ALL = ["sft", "lora", "dora", "houlsby", "prefix", "den", "replay", "l2", "ewc", "online_ewc"]
 ALL += ["gem", "agem", "lora_replay", "lora_ewc", "joint"]
@@ -244,9 +246,12 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
         printed["learning_rates"] = rates.learning_rates_table(grid)
         measured_words = tables.read_segmentation(folder / "segmentation.csv")
         printed["segmentation"] = segmentation.segmentation_table(measured_words)
+        cut = tables.read_tokenizers(folder / "tokenizers.csv")
+        printed["tokenizers"] = tokenization.tokenizers_table(cut)
     else:
         (folder / "grid.csv").unlink()
         (folder / "segmentation.csv").unlink()
+        (folder / "tokenizers.csv").unlink()
     for name, frame in printed.items():
         tables.save_table(frame, folder / "tables" / name, caption=name)
     return folder
@@ -256,9 +261,9 @@ def set_paper(
     folder: Path, output: str = "paper/paper.pdf", **changes
 ) -> subprocess.CompletedProcess:
     """Run the script with relative paths, as the workflow does."""
-    names = ("metrics", "efficiency", "curves", "corpora", "grid", "segmentation")
+    names = ("metrics", "efficiency", "curves", "corpora", "grid", "segmentation", "tokenizers")
     options = {name: f"{name}.csv" for name in names}
-    for name in ("grid", "segmentation"):
+    for name in ("grid", "segmentation", "tokenizers"):
         if not (folder / f"{name}.csv").exists():
             del options[name]
     options |= {"figures": "figures", "tables": "tables", "study": "example_1"}

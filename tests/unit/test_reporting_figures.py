@@ -27,7 +27,7 @@ from jadapt.reporting import (
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TABLES = {"metrics", "efficiency", "curves", "corpora", "grid", "segmentation"}
+TABLES = {"metrics", "efficiency", "curves", "corpora", "grid", "segmentation", "tokenizers"}
 STUDY = ["sft", "lora"], [1, 2], ["everyday"]
 LARGE = ["sft", "lora", "houlsby", "ewc", "replay"], [1, 2], ["everyday", "cloud", "devdocs"]
 SINGLE = ["sft", "lora"], [1], ["everyday"]

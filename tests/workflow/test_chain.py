@@ -20,11 +20,13 @@ from jadapt.corpora.splits import leaks
 pytestmark = pytest.mark.chain
 
 FIGURES = (
-    "ablations", "convergence", "forgetting", "pareto", "retention", "script_bits", "scripts",
+    "ablations", "convergence", "fertility", "forgetting", "pareto", "retention", "script_bits",
+    "scripts",
 )  # fmt: skip
 TABLES = (
     "claims", "claims_arithmetic", "convergence_statistics", "corpora", "effects", "efficiency",
-    "learning_rates", "methods", "results", "segmentation", "transfer",
+    "learning_rates", "methods", "results", "segmentation", "tokenizers",
+    "transfer",
 )  # fmt: skip
 DOMAINS = ("english", "everyday", "cloud", "devdocs")
 TASKS = ("everyday", "cloud")

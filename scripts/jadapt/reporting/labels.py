@@ -162,6 +162,12 @@ def in_order(methods: Iterable[str]) -> list[str]:
     )
 
 
+def tokenizer_label(name: str) -> str:
+    """Return the name of a tokenizer for readers; abbreviations are in capitals."""
+    words = (word.upper() if word in ("bpe", "nfkc") else word for word in name.split("_"))
+    return " ".join(words)
+
+
 def join_words(words: Iterable[str]) -> str:
     """Join words as English does: ``a``, ``a and b``, ``a, b and c``."""
     *head, last = list(words) or [""]

@@ -9,7 +9,15 @@ from typing import Any
 import pandas as pd
 
 from jadapt.errors import UserError
-from jadapt.reporting import comparisons, dynamics, quality, search, segmentation, summaries
+from jadapt.reporting import (
+    comparisons,
+    dynamics,
+    quality,
+    search,
+    segmentation,
+    summaries,
+    tokenization,
+)
 from jadapt.reporting.comparisons import direction
 from jadapt.reporting.labels import BASE, LANGUAGES, SCRIPTS, domain_label, join_words
 from jadapt.reporting.runs import Method, Tables, lowest_validation, methods, setter, whole
@@ -146,6 +154,7 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
         **_grid(tables, found),
         "course": dynamics.summary(tables.curves),
         "segmentation": segmentation.context(tables.segmentation),
+        "tokenizers": tokenization.context(tables.tokenizers),
         "earlier": earlier_study(literature),
         "literature": literature,
         "names": names,

@@ -20,6 +20,7 @@ from jadapt.reporting.labels import (
     method_label,
     script_label,
     segmenter_label,
+    tokenizer_label,
 )
 
 MISSING = "–"
@@ -164,6 +165,12 @@ COLUMNS = {
     "agreement_script": Column(
         "Agreement (F1) by script of the word, %", "", digits=1, part=script_label
     ),
+    "tokenizer": Column("", "Tokenizer", lambda name: tokenizer_label(_text(name)), numeric=False),
+    "vocabulary_size": Column("", "Entries", count),
+    "tokens_per": Column("Tokens per", "", digits=2, part=str),
+    "words_kept_whole": Column("Share, %", "words whole", digits=0),
+    "byte_fallback_share": Column("Share, %", "byte tokens", digits=1),
+    "encoding_speed": Column("MB/s", "", significant, digits=2, part=str),
     "script_share": Column("Characters by script, %", "", digits=1),
 }
 

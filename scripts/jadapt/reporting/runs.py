@@ -34,6 +34,7 @@ class Tables:
     corpora: pd.DataFrame
     grid: pd.DataFrame | None = None
     segmentation: pd.DataFrame | None = None
+    tokenizers: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,18 @@ SEGMENTATION = {
     "value": NUMBER,
     "n": NUMBER,
 }
+TOKENIZERS = {
+    "study": TEXT,
+    "tokenizer": TEXT,
+    "variant": TEXT,
+    "seed": NUMBER,
+    "domain": TEXT,
+    "script": TEXT,
+    "metric": TEXT,
+    "value": NUMBER,
+    "unit": TEXT,
+    "n": NUMBER,
+}
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
@@ -154,6 +166,14 @@ def read_claims(path: str | Path) -> pd.DataFrame:
 def read_segmentation(path: str | Path) -> pd.DataFrame:
     """Read ``segmentation.csv``: one row a segmenter, seed, group of words and metric (shares)."""
     return _read(path, SEGMENTATION)
+
+
+def read_tokenizers(path: str | Path) -> pd.DataFrame:
+    """Read ``tokenizers.csv``: one row a tokenizer, variant, seed, domain, script and metric.
+
+    What needs no model has seed 0 and no variant.
+    """
+    return _read(path, TOKENIZERS)
 
 
 def _read(path: str | Path, columns: dict[str, str], *, may_be_empty: bool = False) -> pd.DataFrame:

@@ -1,0 +1,161 @@
+"""What tokenizers do to text and to small models: the table, the figure, what the text says.
+
+Tokenizers whose names begin with ``raw_`` were measured on text without normalisation. They compare
+with each other only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jadapt.reporting import style
+from jadapt.reporting.labels import SCRIPTS, domain_label, tokenizer_label
+from jadapt.reporting.statistics import Estimate, estimate
+from jadapt.reporting.summaries import BITS, put
+
+ALL, TEXT = "all", "text"
+RAW, NONE = "raw_", "raw_none"
+FERTILITY = "tokens_per_character"
+SHOWN = ("hiragana", "katakana", "kanji", "other")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A model against another of the same seeds: its bits per byte, and how many more they are."""
+
+    label: str
+    bits: Estimate
+    difference: Estimate
+
+
+def names(table: pd.DataFrame, *, raw: bool = False) -> list[str]:
+    """Return the tokenizers in the order of the table, those of raw text or the others."""
+    return [name for name in table["tokenizer"].unique() if name.startswith(RAW) == raw]
+
+
+def pooled(table: pd.DataFrame, tokenizer: str, metric: str, script: str = ALL) -> float:
+    """Return a measure of a tokenizer over all domains, weighted by what it is a share of."""
+    rows = table[
+        (table["tokenizer"] == tokenizer)
+        & (table["metric"] == metric)
+        & (table["script"] == script)
+        & (table["variant"] == "")
+    ]
+    return float(np.average(rows["value"], weights=rows["n"])) if len(rows) else np.nan
+
+
+def bits(table: pd.DataFrame, tokenizer: str, variant: str = "") -> pd.Series:
+    """Return bits per byte of a small model, as the mean over domains, by seed."""
+    rows = table[
+        (table["tokenizer"] == tokenizer)
+        & (table["variant"] == variant)
+        & (table["metric"] == BITS)
+    ]
+    # A model that diverged has a row without a value for the text it was trained on.
+    return rows.groupby("seed")["value"].agg(lambda column: column.mean(skipna=False))
+
+
+def tokenizers_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a tokenizer: sizes, fertility, words, bytes, speed, bits per byte."""
+    rows = []
+    for name in [*names(table), *names(table, raw=True)]:
+        row: dict[str, object] = {"tokenizer": name}
+        row["vocabulary_size"] = pooled(table, name, "vocabulary_size")
+        row["tokens_per:character"] = pooled(table, name, FERTILITY)
+        row["tokens_per:byte"] = pooled(table, name, "tokens_per_byte")
+        row["words_kept_whole"] = 100 * pooled(table, name, "words_kept_whole")
+        row["byte_fallback_share"] = 100 * pooled(table, name, "byte_fallback_share")
+        row["encoding_speed:here"] = pooled(table, name, "encoding_speed")
+        row["encoding_speed:library"] = pooled(table, name, "library_encoding_speed")
+        row["steps"] = pooled(table, name, "steps")
+        put(row, "bits_per_byte:small model", bits(table, name))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def fertility(table: pd.DataFrame) -> Figure:
+    """Draw tokens a character: one panel a script, one row a tokenizer, one shape a domain."""
+    rows = table[(table["metric"] == FERTILITY) & (table["script"] != ALL)]
+    shown = [script for script in SHOWN if script in set(rows["script"])]
+    tokenizers = names(table)
+    domains = list(rows["domain"].unique())
+    figure, axes = pyplot.subplots(
+        1, len(shown), figsize=(style.WIDTH, 1.2 + 0.27 * len(tokenizers)), squeeze=False,
+        sharey=True, layout="constrained",
+    )  # fmt: skip
+    offsets = np.linspace(-0.22, 0.22, len(domains)) if len(domains) > 1 else [0.0]
+    for axis, script in zip(axes[0], shown, strict=True):
+        for offset, domain, marker in zip(offsets, domains, MARKERS, strict=False):
+            own = rows[(rows["script"] == script) & (rows["domain"] == domain)]
+            values = own.set_index("tokenizer")["value"].reindex(tokenizers)
+            axis.plot(
+                values, np.arange(len(tokenizers)) + offset, marker, color=style.BLUE,
+                markersize=4.2, markeredgecolor="white", markeredgewidth=0.4,
+            )  # fmt: skip
+        axis.axvline(1, color="#999999", linewidth=0.7, zorder=1)
+        axis.set_title(SCRIPTS[script], linespacing=1.3)
+        axis.set_xlim(left=0)
+        axis.tick_params(axis="y", length=0)
+    axes[0][0].set_yticks(range(len(tokenizers)), [tokenizer_label(name) for name in tokenizers])
+    axes[0][0].set_ylim(len(tokenizers) - 0.5, -0.5)
+    figure.supxlabel("tokens per character", fontsize=8)
+    if len(domains) > 1:
+        figure.legend(
+            handles=[
+                Line2D([], [], linestyle="none", color="#555555", marker=marker, markersize=4.5,
+                       label=domain_label(domain))
+                for domain, marker in zip(domains, MARKERS, strict=False)
+            ],
+            loc="outside upper center", ncols=len(domains), handlelength=1.0,
+        )  # fmt: skip
+    return figure
+
+
+def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Return what the template may name of tokenizers; nothing where they were not studied."""
+    if table is None:
+        return None
+    ordinary, raw = names(table), names(table, raw=True)
+    found = {name: bits(table, name) for name in table["tokenizer"].unique()}
+    ranked = sorted(
+        (name for name in ordinary if np.isfinite(found[name].mean())),
+        key=lambda name: found[name].mean(),
+    )
+    drawn = table[table["variant"] != ""]
+    regularised = str(drawn["tokenizer"].iloc[0]) if len(drawn) else ""
+    variants = list(drawn["variant"].unique())
+    against = found[NONE] if NONE in found else pd.Series(dtype=float)
+    fertile = {name: pooled(table, name, FERTILITY) for name in ordinary}
+    whole = {name: pooled(table, name, "words_kept_whole") for name in ordinary}
+    return {
+        "count": len(ordinary),
+        "ranked": [(tokenizer_label(name), estimate(found[name])) for name in ranked],
+        "fewest": _labelled(min, fertile),
+        "most": _labelled(max, fertile),
+        "whole": _labelled(max, whole),
+        "regularised": tokenizer_label(regularised),
+        "plain": estimate(found[regularised]) if regularised else None,
+        "variants": [
+            _against(name, bits(table, regularised, name), found[regularised]) for name in variants
+        ],
+        "normalisations": [_against(name, found[name], against) for name in raw if name != NONE],
+        "unnormalised": estimate(against) if len(against) else None,
+    }
+
+
+def _labelled(choose: Any, values: dict[str, float]) -> tuple[str, float]:
+    name = choose(values, key=values.get)
+    return tokenizer_label(name), values[name]
+
+
+def _against(name: str, values: pd.Series, plain: pd.Series) -> Compared:
+    difference = (values - plain).dropna()
+    return Compared(tokenizer_label(name.removeprefix(RAW)), estimate(values), estimate(difference))
