@@ -10,7 +10,6 @@ import reporting_example as example
 from jadapt.files import sha256_file, write_json
 from jadapt.released import FORMAT_VERSION
 
-NAMES = ("metrics", "efficiency", "curves", "corpora", "grid")
 VERSIONS = {"python": "3.11.7", "nemo_toolkit": "2.5.3", "torch": "2.13.0"}
 
 
@@ -42,7 +41,7 @@ def manifest(folder: Path, settings: dict, runs: list[tuple[str, int]]) -> dict:
                 "bytes": (folder / f"{name}.csv").stat().st_size,
                 "rows": len(list(csv.reader(open(folder / f"{name}.csv", encoding="utf-8")))) - 1,
             }
-            for name in NAMES if (folder / f"{name}.csv").exists()
+            for name in sorted(path.stem for path in folder.glob("*.csv")) if name != "claims"
         },
         "tokenizer": checksum("tokenizer"),
         "tokens": {
