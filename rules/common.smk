@@ -343,7 +343,11 @@ def check_targets(words):
                 f"{word}: the study has no table '{missing[0]}', which it reads"
             )
         targets = [*(f"fig_{n}" for n in FIGURES), *(f"table_{n}" for n in TABLE_NAMES)]
-        raise UserError(f"{word}: no such figure or table{nearest(word, targets)}")
+        # A table asked for as a figure is nearer than any other name.
+        namesakes = [target for target in targets if target.partition("_")[2] == name]
+        raise UserError(
+            f"{word}: no such figure or table{nearest(word, namesakes or targets)}"
+        )
 
 
 with one_line():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import reporting_example as example
 from jadapt.files import sha256_file, write_json
 from jadapt.released import FORMAT_VERSION
 
-NAMES = ("metrics", "efficiency", "curves", "corpora", "grid")
 VERSIONS = {"python": "3.11.7", "nemo_toolkit": "2.5.3", "torch": "2.13.0"}
 
 
@@ -40,9 +38,9 @@ def manifest(folder: Path, settings: dict, runs: list[tuple[str, int]]) -> dict:
             name: {
                 "sha256": sha256_file(folder / f"{name}.csv"),
                 "bytes": (folder / f"{name}.csv").stat().st_size,
-                "rows": len(list(csv.reader(open(folder / f"{name}.csv", encoding="utf-8")))) - 1,
+                "rows": len((folder / f"{name}.csv").read_text("utf-8").splitlines()) - 1,
             }
-            for name in NAMES if (folder / f"{name}.csv").exists()
+            for name in sorted(path.stem for path in folder.glob("*.csv")) if name != "claims"
         },
         "tokenizer": checksum("tokenizer"),
         "tokens": {

@@ -91,6 +91,17 @@ def test_sizes_have_to_be_equal_and_times_are_not_compared():
     assert list(verdicts(table, here, exact=False)["verdict"]).count(DIFFERENT) == 1
 
 
+def test_times_in_tidy_tables_are_not_compared_either():
+    rows = [
+        ("a", 1, "encoding_speed", 3.0, "MB/s"),
+        ("a", 1, "tokens_per_character", 0.5, "token/character"),
+        ("a", 1, "training_seconds", 9.0, ""),
+    ]
+    table = pd.DataFrame(rows, columns=["tokenizer", "seed", "metric", "value", "unit"])
+    found = verdicts(table, table, exact=True, name="tokenizers")
+    assert list(found["metric"]) == ["tokens_per_character"]
+
+
 def test_another_choice_of_a_learning_rate_is_a_difference():
     table = example.grid(["sft", "lora"], ["everyday"])
     here = table.copy()

@@ -45,10 +45,9 @@ def test_no_figure_no_table_and_not_the_paper_runs_anything_heavy(released):
 
 
 def test_a_figure_is_drawn_from_released_results(released):
-    released.run("fig_retention", "table_results", options=["--config", "results=released"])
+    released.run("fig_retention", options=["--config", "results=released"])
     figure = released.path / "results/mini/figures/retention.svg"
     assert "<svg" in figure.read_text(encoding="utf-8")
-    assert (released.path / "results/mini/tables/results.csv").exists()
     assert not (released.path / "results/mini/metrics.csv").exists()
 
 

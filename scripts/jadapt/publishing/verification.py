@@ -9,6 +9,7 @@ Counts have to be the same everywhere. Times, speeds and memory are of the machi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,8 +21,9 @@ from jadapt.errors import UserError
 FACTOR = 2.0
 ONE_SEED = 0.02
 VALUE, METRIC, SEED = "value", "metric", "seed"
-# Columns of wide tables that belong to the machine.
-OF_MACHINE = ("device", "seconds", "training_seconds", "tokens_per_second", "peak_memory_mib")
+# Columns and metrics that belong to the machine: times, speeds, memory.
+OF_MACHINE = re.compile(r"^device$|(?:^|_)seconds(?:_|$)|per_second|_mib$|speed")
+UNIT_OF_MACHINE = re.compile(r"^s$|/s$|^MiB$|^GB$")
 # What no rounding changes: sizes, numbers of steps, and the rates that are given or chosen.
 COUNTS = (
     "parameters", "trainable_parameters", "trainable_percent", "steps", "tokens", "documents",
@@ -54,7 +56,12 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
     Tables with a column ``metric`` are tidy already; of others, every column of numbers but those
     of the machine becomes a metric.
     """
-    table = table.drop(columns=["study", *OF_MACHINE], errors="ignore")
+    of_machine = [column for column in table.columns if OF_MACHINE.search(column)]
+    table = table.drop(columns=["study", *of_machine], errors="ignore")
+    if METRIC in table.columns:
+        table = table[~table[METRIC].str.contains(OF_MACHINE)]
+        if "unit" in table.columns:
+            table = table[~table["unit"].str.contains(UNIT_OF_MACHINE)]
     if METRIC not in table.columns:
         numbers = [c for c in table.columns if c != SEED and _is_number(table[c])]
         keys = [c for c in table.columns if c not in numbers]
