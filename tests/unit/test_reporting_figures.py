@@ -14,20 +14,26 @@ import reporting_example as example
 from jadapt.errors import UserError
 from jadapt.files import sha256_file
 from jadapt.reporting import (
+    claims,
     figures,
     fronts,
     heatmaps,
     labels,
+    ledger,
     provenance,
     quality,
     rates,
+    runs,
     style,
     tables,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TABLES = {"metrics", "efficiency", "curves", "corpora", "grid", "segmentation", "tokenizers"}
+CLAIMS = ROOT / "config" / "claims.yaml"
+TABLES = {
+    "metrics", "efficiency", "curves", "corpora", "grid", "segmentation", "tokenizers", "claims",
+}  # fmt: skip
 STUDY = ["sft", "lora"], [1, 2], ["everyday"]
 LARGE = ["sft", "lora", "houlsby", "ewc", "replay"], [1, 2], ["everyday", "cloud", "devdocs"]
 SINGLE = ["sft", "lora"], [1], ["everyday"]
@@ -282,6 +288,9 @@ def test_every_notebook_has_a_caption_for_the_report(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_makes_its_files(path, tmp_path):
     example.write(tmp_path, *LARGE)
+    made = [example.metrics(*LARGE), example.efficiency(*LARGE), example.curves(*LARGE)]
+    study = runs.Tables(*made, example.corpora(LARGE[2]), None)
+    ledger.judge(claims.read(CLAIMS), study).to_csv(tmp_path / "claims.csv", index=False)
     notebook = nbformat.read(path, as_version=4)
     names = {"__name__": "__main__"}
     for cell in notebook.cells:
