@@ -84,11 +84,11 @@ def test_the_shipped_study_is_valid():
         ),
         (
             {"tokenization__tokenizers__words_4000__words": "unidic"},
-            "tokenization.tokenizers.words_4000.words: unknown value 'unidic'",
+            "study.yaml: tokenization.tokenizers.words_4000.words: unknown value 'unidic'",
         ),
         (
             {"tokenization__tokenizers__bpe_4000__domains": ["evryday"]},
-            "tokenization.tokenizers.bpe_4000.domains: unknown 'evryday'; did you mean 'everyday'?",
+            "study.yaml: tokenization.tokenizers.bpe_4000.domains: unknown 'evryday'",
         ),
         (
             {"training__subword_regularisation": {"alpha": 0.1, "nbest_size": 0}},
