@@ -71,6 +71,10 @@ def test_the_shipped_study_is_valid():
         ({"model": "minni"}, "study.yaml: model: unknown 'minni'; did you mean 'mini'?"),
         ({"seeds": None}, "study.yaml: missing key 'seeds'"),
         (
+            {"tokenizer__normalisation": "nfkc"},
+            "study.yaml: tokenizer.normalisation: only tokenizers of tokenization.tokenizers",
+        ),
+        (
             {"tokenization__model": "smollm2"},
             "study.yaml: tokenization.model: unknown 'smollm2'",
         ),
