@@ -226,6 +226,32 @@ TABLES = {
     if name not in ABSENT
 }
 
+TOKENIZATION = f"{RESULTS}/tokenization"
+TOKENIZED = (config["tokenization"] or {}).get("domains", [])
+
+
+def study_entry(name):
+    """An entry of the study, complete."""
+    return runs.study_tokenizer(config, name)
+
+
+def study_texts(name, domains):
+    """The corpora that a tokenizer reads: as they are, or cleaned without normalisation."""
+    raw = study_entry(name).get("raw", False)
+    folder = f"{TOKENIZATION}/raw" if raw else f"{RESULTS}/corpora"
+    return [f"{folder}/{domain}/manifest.json" for domain in domains]
+
+
+def study_corpora(name):
+    """The domains that a tokenizer is trained on, those of the study first."""
+    return list(dict.fromkeys([*TOKENIZED, *runs.tokenizer_domains(study_entry(name))]))
+
+
+def folders_of(domains, manifests):
+    """The same as ``domain=folder`` for the command line."""
+    return [f"{d}={Path(path).parent}" for d, path in zip(domains, manifests)]
+
+
 RELEASED = f"paper/released/{config['study']}"
 FROM_RELEASE = config["results"] == "released"
 # What was done, in full: the text describes it, and the manifest of the study records it.

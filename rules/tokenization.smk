@@ -1,27 +1,5 @@
 # The tokenization study: tokenizers measured on the same text, a small model trained with each.
 if TOKENIZERS:
-    STUDY = f"{RESULTS}/tokenization"
-    STUDY_DOMAINS = config["tokenization"]["domains"]
-
-    def study_entry(name):
-        """An entry of the study, complete."""
-        return runs.study_tokenizer(config, name)
-
-    def study_texts(name, domains):
-        """The corpora that a tokenizer reads: as they are, or cleaned without normalisation."""
-        raw = study_entry(name).get("raw", False)
-        folder = f"{STUDY}/raw" if raw else f"{RESULTS}/corpora"
-        return [f"{folder}/{domain}/manifest.json" for domain in domains]
-
-    def study_corpora(name):
-        """The domains that a tokenizer is trained on, those of the study first."""
-        return list(
-            dict.fromkeys([*STUDY_DOMAINS, *runs.tokenizer_domains(study_entry(name))])
-        )
-
-    def folders_of(domains, manifests):
-        """The same as ``domain=folder`` for the command line."""
-        return [f"{d}={Path(path).parent}" for d, path in zip(domains, manifests)]
 
     rule raw_corpus:
         input:
@@ -30,8 +8,8 @@ if TOKENIZERS:
                 for source in SOURCES_OF[wildcards.domain]
             ],
         output:
-            splits=[f"{STUDY}/raw/{{domain}}/{split}.jsonl" for split in SPLITS],
-            manifest=f"{STUDY}/raw/{{domain}}/manifest.json",
+            splits=[f"{TOKENIZATION}/raw/{{domain}}/{split}.jsonl" for split in SPLITS],
+            manifest=f"{TOKENIZATION}/raw/{{domain}}/manifest.json",
         log:
             f"{LOGS}/raw_corpus/{{domain}}.log",
         benchmark:
@@ -63,7 +41,7 @@ if TOKENIZERS:
             ),
             fetched=lambda wildcards: fetched_models(study_entry(wildcards.tokenizer)),
         output:
-            directory(f"{STUDY}/tokenizers/{{tokenizer}}"),
+            directory(f"{TOKENIZATION}/tokenizers/{{tokenizer}}"),
         log:
             f"{LOGS}/study_tokenizer/{{tokenizer}}.log",
         benchmark:
@@ -110,7 +88,7 @@ if TOKENIZERS:
             corpora=lambda wildcards, input: folders_of(
                 study_corpora(wildcards.tokenizer), input.corpora
             ),
-            texts=lambda wildcards, input: folders_of(STUDY_DOMAINS, input.corpora),
+            texts=lambda wildcards, input: folders_of(TOKENIZED, input.corpora),
         message:
             "Measuring the tokenizer {wildcards.tokenizer}"
         shell:
@@ -122,7 +100,7 @@ if TOKENIZERS:
     # One process trains them all: starting NeMo takes longer than training one of them.
     rule study_models:
         input:
-            [f"{STUDY}/tokenizers/{name}" for name in TOKENIZERS],
+            [f"{TOKENIZATION}/tokenizers/{name}" for name in TOKENIZERS],
         output:
             TABLES["tokenizers"],
         log:
@@ -148,7 +126,9 @@ if TOKENIZERS:
             ),
             study=config["study"],
             settings=as_json(runs.study_models_settings(config, MODELS["models"])),
-            tokenizers=[f"{name}={STUDY}/tokenizers/{name}" for name in TOKENIZERS],
+            tokenizers=[
+                f"{name}={TOKENIZATION}/tokenizers/{name}" for name in TOKENIZERS
+            ],
             checkpoints=f"{RESULTS}/checkpoints/tokenization",
         message:
             "Training a small model with each tokenizer"

@@ -1,4 +1,10 @@
 # The tokenizer, trained on training splits only, and the token files made with it.
+# Each library has its own format.
+TOKENIZER_FILE = (
+    "tokenizer.json"
+    if runs.pretrained_models(config["tokenizer"])
+    else "tokenizer.model"
+)
 TOKENIZER_DOMAINS = runs.tokenizer_domains(config["tokenizer"])
 
 
@@ -9,7 +15,7 @@ rule tokenizer:
         ],
         fetched=fetched_models(config["tokenizer"]),
     output:
-        model=f"{RESULTS}/tokenizer/tokenizer.model",
+        model=f"{RESULTS}/tokenizer/{TOKENIZER_FILE}",
         meta=f"{RESULTS}/tokenizer/tokenizer_meta.json",
     log:
         f"{LOGS}/tokenizer.log",
@@ -21,7 +27,13 @@ rule tokenizer:
     resources:
         **on_cluster("tokenizer", mem_mb=4000, runtime=30),
     params:
-        code=code("train_tokenizer.py", "text"),
+        code=code(
+            "train_tokenizer.py",
+            "text",
+            "models/tokenizer_making.py",
+            "models/gguf.py",
+            *segmentation_code("base", "mecab", "pieces"),
+        ),
         settings=as_json(config["tokenizer"]),
         corpora=lambda wildcards, input: [
             word

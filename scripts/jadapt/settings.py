@@ -102,6 +102,13 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
                 "without evaluation.task_ids: true"
             )
     _check_ablations(config, training, origin)
+    for key, plain in (("normalisation", "none"), ("raw", False)):
+        # Evaluation divides by the bytes that the tokens spell.
+        if config["tokenizer"].get(key, plain) != plain:
+            raise UserError(
+                f"{origin}: tokenizer.{key}: only tokenizers of tokenization.tokenizers may have "
+                "it; the study's own text is normalised by `cleaning` in config/corpora.yaml"
+            )
     if config["tokenization"]:
         _check_tokenization(config["tokenization"], config, models, training, origin)
     for name in ("base", *config["methods"]):

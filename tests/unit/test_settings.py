@@ -70,6 +70,34 @@ def test_the_shipped_study_is_valid():
         ),
         ({"model": "minni"}, "study.yaml: model: unknown 'minni'; did you mean 'mini'?"),
         ({"seeds": None}, "study.yaml: missing key 'seeds'"),
+        (
+            {"tokenizer__normalisation": "nfkc"},
+            "study.yaml: tokenizer.normalisation: only tokenizers of tokenization.tokenizers",
+        ),
+        (
+            {"tokenization__model": "smollm2"},
+            "study.yaml: tokenization.model: unknown 'smollm2'",
+        ),
+        (
+            {"tokenization__training__learning_rate": None},
+            "study.yaml: missing key 'tokenization.training.learning_rate'",
+        ),
+        (
+            {"tokenization__regularisation__tokenizer": "unigram"},
+            "study.yaml: tokenization.regularisation.tokenizer: unknown 'unigram'",
+        ),
+        (
+            {"tokenization__tokenizers__words_4000__words": "unidic"},
+            "study.yaml: tokenization.tokenizers.words_4000.words: unknown value 'unidic'",
+        ),
+        (
+            {"tokenization__tokenizers__bpe_4000__domains": ["evryday"]},
+            "study.yaml: tokenization.tokenizers.bpe_4000.domains: unknown 'evryday'",
+        ),
+        (
+            {"training__subword_regularisation": {"alpha": 0.1, "nbest_size": 0}},
+            "study.yaml: training.subword_regularisation.nbest_size: 0 should not be valid under",
+        ),
         ({"study": "a; touch x"}, "study.yaml: study: 'a; touch x' does not match"),
         (
             {"pretraining__trace": {"domain": "evryday", "share": 0.1}},

@@ -320,3 +320,46 @@ def test_sampled_segmentations_spell_the_text_and_follow_the_seed(directory, nbe
         assert [tokenizer.decode(ids) for ids in draw] == texts
     # Sampling leaves nothing behind in plain encoding.
     assert tokenizer.encode_batch(texts) == load(directory).encode_batch(texts)
+
+
+ODD = {
+    "empty": "",
+    "symbols": "。、！？…―♪★→",
+    "emoji": "👨‍👩‍👧‍👦🏳️‍🌈🇯🇵❤️",
+    "half-width": "ﾊﾝｶｸのABCと全角ＡＢＣ",
+    "nul": "a\x00b\x00\x00",
+    "lines": "\n\r\n\u2028\x85",
+    "marks": "▁▁ ▁",
+    "unassigned": "\U000e0fff\ufffe",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_text_comes_back_from_every_tokenizer(name, tokenizer, by_words, normalising):
+    assert_lossless(tokenizer, ODD[name])
+    assert_lossless(by_words, ODD[name])
+    (ids,) = normalising.encode_batch([ODD[name]])
+    expected = normalisation.normalise(ODD[name], normalising.normalisation)
+    assert normalising.decode(ids) == expected
+    for each in (tokenizer, by_words):
+        (drawn,) = each.sample_batch([ODD[name]], alpha=0.2, nbest_size=-1, seed=1)
+        assert each.decode(drawn) == ODD[name]
+
+
+def test_a_line_of_megabytes_is_trained_on_and_comes_back(tmp_path):
+    text = "東京でコーヒーを飲みました。A cat. " * 80_000
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"ja": text}, ensure_ascii=False) + "\n", encoding="utf-8")
+    settings = TokenizerSettings(290, model_type="bpe", maximum_sentences=300)
+    meta = train(settings, [("ja", path)], tmp_path / "tokenizer")
+    assert meta["trained_on"][0]["sentences_used"] == 300
+    tokenizer = load(tmp_path / "tokenizer")
+    assert tokenizer.decode(tokenizer.encode_batch([text])[0]) == text
+
+
+def test_a_corpus_in_another_encoding_is_named(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes('{"ja": "東京"}\n'.encode("cp932"))
+    with pytest.raises(UserError, match=r"train.jsonl:1: invalid UTF-8 at byte 9"):
+        train(TokenizerSettings(300), [("ja", path)], tmp_path / "tokenizer")
+    assert not (tmp_path / "tokenizer").exists()
