@@ -1,10 +1,11 @@
 """What a cluster is asked for, and what the user is told when it refuses."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from jadapt import cluster
+from jadapt import cluster, settings
 from jadapt.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,13 @@ def test_a_stage_goes_before_every_stage_and_both_before_the_rule(site):
     assert asked["slurm_partition"] == "b"
     assert [asked["runtime"](None, attempt) for attempt in (1, 2, 3)] == [7, 14, 21]
     assert [asked["mem_mb"](None, attempt) for attempt in (1, 2, 3)] == [100, 200, 300]
+
+
+def test_the_users_file_knows_the_stages_of_the_rules():
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
+    stages = set(re.findall(r'\*\*on_cluster\("(\w+)"', rules))
+    known = set(settings.read_schema("cluster")["properties"])
+    assert stages == known - {cluster.EVERY_STAGE}
 
 
 def test_without_the_file_a_rule_asks_for_what_it_says(tmp_path):
