@@ -91,13 +91,26 @@ def test_a_mistake_names_file_and_key(site, text, message):
 def test_a_refused_job_is_explained_with_its_rule_and_the_key_to_change(tmp_path, answer, key):
     log = tmp_path / "snakemake.log"
     log.write_text(REFUSED.format(rule="adapt", answer=answer) * 3, encoding="utf-8")
-    (line,) = cluster.explain(log)
+    (line,) = cluster.explain([log])
     assert "rule adapt" in line
     assert answer in line
     assert f"profiles/slurm/local.yaml: {key}: " in line
 
 
+def test_an_account_that_the_plugin_does_not_find_is_explained_too(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text(
+        "Error in rule adapt:\n    message: Job submission failed with exception: The given "
+        "account nosuch appears to be invalid. Available accounts:\nroot, accFor further error "
+        "details see the cluster/cloud log\n    jobid: 0\n",
+        encoding="utf-8",
+    )
+    (line,) = cluster.explain([log])
+    assert "nosuch appears to be invalid. Available accounts: root, acc; " in line
+    assert "profiles/slurm/local.yaml: slurm_account: " in line
+
+
 def test_a_log_without_refusals_needs_no_explanation(tmp_path):
     log = tmp_path / "snakemake.log"
     log.write_text("Error in rule adapt:\n    message: SLURM-job '7' failed\n", encoding="utf-8")
-    assert cluster.explain(log) == []
+    assert cluster.explain([log]) == []
