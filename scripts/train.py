@@ -50,7 +50,9 @@ def main() -> None:
 def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]) -> None:
     """Report what is missing before anything heavy is loaded; put in the chosen learning rate."""
     from jadapt.models.loading import check_sequence_length
+    from jadapt.training.devices import check_devices
 
+    check_devices(settings)
     check_sequence_length(arguments.model, settings["sequence_length"])
     trace = settings.get("trace", {}).get("domain")
     for domain in filter(None, [*settings["sequence"], settings["known_domain"], trace]):

@@ -6,7 +6,7 @@ Imported by the Snakefile on every call, so it imports nothing heavy.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +17,29 @@ SITE_FILE = "profiles/slurm/local.yaml"
 EVERY_STAGE = "every_stage"
 GROWING = ("mem_mb", "runtime")
 
-# A part of SLURM's answer, the key to change, and how.
+# A part of SLURM's answer, the key to change, and how; the first that fits.
 REMEDIES = (
-    (r"account.*isn't valid|[Ii]nvalid account|account.*not", "slurm_account",
+    (r"(?i)account.*invalid|invalid account", "slurm_account",
      "name an account of yours (sacctmgr show assoc user=$USER)"),
-    (r"invalid partition|[Ii]nvalid partition", "slurm_partition",
+    (r"(?i)invalid partition", "slurm_partition",
      "name a partition of this cluster (sinfo -s)"),
-    (r"[Ii]nvalid generic resource|gres|GRES|[Ii]nvalid Trackable RESource", "slurm_partition",
-     "name a partition with such GPUs (sinfo -o '%P %G'), their gpu_model, or train without "
-     "(training.accelerator: cpu in the study)"),
-    (r"node configuration is not available|[Nn]ode count specification invalid", "slurm_partition",
-     "name a partition whose nodes have that much (sinfo -o '%P %c %m %G'), or ask for less: "
-     "mem_mb there, training.devices and training.threads in the study"),
-    (r"[Tt]ime limit|TIMELIMIT|time limit", "runtime", "ask for fewer minutes"),
-    (r"[Mm]emory specification|[Mm]emory required", "mem_mb", "ask for less memory"),
-    (r"[Qq][Oo][Ss]", "qos", "name a quality of service of yours"),
-    (r"[Ff]eature|constraint", "constraint", "name a feature of this cluster (sinfo -o '%P %f')"),
+    (r"(?i)memory (specification|required)", "mem_mb",
+     "ask for less, or name a slurm_partition whose nodes have as much (sinfo -o '%P %m')"),
+    (r"(?i)generic resource|gres|trackable resource|node configuration is not available|"
+     r"node count specification", "slurm_partition",
+     "name a partition whose nodes have that many processors and GPUs (sinfo -o '%P %c %G'), or "
+     "ask for less in the study: training.devices, training.threads, or training.accelerator: cpu"),
+    (r"(?i)time ?limit", "runtime", "ask for fewer minutes"),
+    (r"(?i)qos", "qos", "name a quality of service of yours"),
+    (r"(?i)feature|constraint", "constraint", "name a feature of this cluster (sinfo -o '%P %f')"),
 )  # fmt: skip
 _REFUSED = (
     re.compile(r"SLURM sbatch failed\. The error message was '(?P<answer>.*?)'\.\s*$", re.M | re.S),
-    re.compile(r"Job submission failed with exception: (?P<answer>.*?)$", re.M),
+    re.compile(
+        r"message: Job submission failed with exception: (?P<answer>.*?)"
+        r"(?=For further error details|^    \w+: )",
+        re.M | re.S,
+    ),
 )
 _RULE = re.compile(r"^Error in (?:rule|group) (?P<rule>\w+)[^:\n]*:?$", re.M)
 
@@ -98,10 +101,14 @@ def _remedy(answer: str) -> tuple[str, str]:
     return "slurm_partition", "see `man sbatch` for the answer"
 
 
-def explain(log_file: str | Path) -> list[str]:
-    """Return a line for each rule whose jobs SLURM refused: its answer and the key to change."""
-    log = Path(log_file).read_text(encoding="utf-8", errors="replace")
+def explain(log_files: Iterable[str | Path]) -> list[str]:
+    """Return a line for each rule whose jobs SLURM refused: its answer and the key to change.
+
+    Args:
+        log_files: the logs of one Snakemake, as its hook ``onerror`` gets them.
+    """
+    logs = [Path(path).read_text(encoding="utf-8", errors="replace") for path in log_files]
     return [
         f"error: SLURM refused a job of rule {rule}: {answer}; {SITE_FILE}: {key}: {advice}"
-        for rule, answer, key, advice in refusals(log)
+        for rule, answer, key, advice in refusals("\n".join(logs))
     ]

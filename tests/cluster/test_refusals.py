@@ -24,7 +24,7 @@ def refused(study, site, *options):
         study.site(SITE)
     assert done.returncode == 1
     assert study.slurm.queue() == {}
-    return [line for line in done.stdout.splitlines() if line.startswith("error:")]
+    return [line for line in done.stdout.splitlines() if "SLURM refused" in line]
 
 
 @pytest.mark.parametrize(

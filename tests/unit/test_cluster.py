@@ -1,10 +1,11 @@
 """What a cluster is asked for, and what the user is told when it refuses."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from jadapt import cluster
+from jadapt import cluster, settings
 from jadapt.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,13 @@ def test_a_stage_goes_before_every_stage_and_both_before_the_rule(site):
     assert asked["slurm_partition"] == "b"
     assert [asked["runtime"](None, attempt) for attempt in (1, 2, 3)] == [7, 14, 21]
     assert [asked["mem_mb"](None, attempt) for attempt in (1, 2, 3)] == [100, 200, 300]
+
+
+def test_the_users_file_knows_the_stages_of_the_rules():
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
+    stages = set(re.findall(r'\*\*on_cluster\("(\w+)"', rules))
+    known = set(settings.read_schema("cluster")["properties"])
+    assert stages == known - {cluster.EVERY_STAGE}
 
 
 def test_without_the_file_a_rule_asks_for_what_it_says(tmp_path):
@@ -83,13 +91,26 @@ def test_a_mistake_names_file_and_key(site, text, message):
 def test_a_refused_job_is_explained_with_its_rule_and_the_key_to_change(tmp_path, answer, key):
     log = tmp_path / "snakemake.log"
     log.write_text(REFUSED.format(rule="adapt", answer=answer) * 3, encoding="utf-8")
-    (line,) = cluster.explain(log)
+    (line,) = cluster.explain([log])
     assert "rule adapt" in line
     assert answer in line
     assert f"profiles/slurm/local.yaml: {key}: " in line
 
 
+def test_an_account_that_the_plugin_does_not_find_is_explained_too(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text(
+        "Error in rule adapt:\n    message: Job submission failed with exception: The given "
+        "account nosuch appears to be invalid. Available accounts:\nroot, accFor further error "
+        "details see the cluster/cloud log\n    jobid: 0\n",
+        encoding="utf-8",
+    )
+    (line,) = cluster.explain([log])
+    assert "nosuch appears to be invalid. Available accounts: root, acc; " in line
+    assert "profiles/slurm/local.yaml: slurm_account: " in line
+
+
 def test_a_log_without_refusals_needs_no_explanation(tmp_path):
     log = tmp_path / "snakemake.log"
     log.write_text("Error in rule adapt:\n    message: SLURM-job '7' failed\n", encoding="utf-8")
-    assert cluster.explain(log) == []
+    assert cluster.explain([log]) == []
