@@ -357,8 +357,8 @@ TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "ta
 def check_targets(words):
     """Refuse a figure or table that does not exist, before Snakemake does in many lines."""
     for word in words:
-        kind, _, name = word.partition("_")
-        if kind not in ("fig", "table") or not name.isidentifier():
+        kind, underscore, name = word.partition("_")
+        if kind not in ("fig", "table") or not underscore or "." in name:
             continue
         same = FIGURES if kind == "fig" else TABLE_NAMES
         if name in same:

@@ -42,14 +42,9 @@ def main() -> int:
     left_out = compare_inputs(study, published)
     if arguments.inputs:
         return 0
-    here = read_json(study.run_file(*study.runs[0]))
-    exact = same_machine(arguments, study, published)
-    kind = "the same kind: values have to be equal" if exact else (
-        f"another kind than the released one ({here['device']}): values may differ by "
-        f"{verification.FACTOR:g} standard deviations between seeds "
-        f"(with one seed, by {verification.ONE_SEED:.0%})"
-    )  # fmt: skip
-    print(f"This machine is of {kind}.")
+    here, there = machines(arguments, study, published)
+    print(kind(here, there))
+    exact = here == there
     parts = [
         verification.compare(name, *both(arguments, study, name, left_out), exact=exact)
         for name in names
@@ -110,8 +105,10 @@ def compare_inputs(study: studies.Study, published: dict) -> list[str]:
     return left_out
 
 
-def same_machine(arguments: argparse.Namespace, study: studies.Study, published: dict) -> bool:
-    """Tell whether the runs were made on the same kind of machine with the same packages."""
+def machines(
+    arguments: argparse.Namespace, study: studies.Study, published: dict
+) -> tuple[verification.Machine, verification.Machine]:
+    """Return what the compared runs were made on, here and in the release."""
     found = [read_json(study.run_file(*each)) for each in chosen(arguments, study)]
     here = {
         "runs": [{"run": r["settings"]["run"], "device": r["device"]} for r in found],
@@ -119,7 +116,22 @@ def same_machine(arguments: argparse.Namespace, study: studies.Study, published:
     }
     names = [name for name, _ in chosen(arguments, study)]
     machine = verification.Machine.of
-    return machine(here, names) == machine(published, names)
+    return machine(here, names), machine(published, names)
+
+
+def kind(here: verification.Machine, there: verification.Machine) -> str:
+    """Return in words how the machines differ and what is therefore allowed."""
+    if here == there:
+        return "The machine is of the same kind as the released one: values have to be equal."
+    if here.devices != there.devices:
+        words = f"{' and '.join(here.devices)}, released on {' and '.join(there.devices)}"
+    else:
+        words = "other versions of the packages"
+    return (
+        f"The machine is of another kind than the released one ({words}): values may differ by "
+        f"{verification.FACTOR:g} standard deviations between seeds (with one seed, by "
+        f"{verification.ONE_SEED:.0%})."
+    )
 
 
 def both(

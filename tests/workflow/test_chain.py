@@ -241,7 +241,7 @@ def test_a_finished_study_is_released_compared_and_traced(study):
         assert (released / f"{name}.csv").read_bytes() == (folder / f"{name}.csv").read_bytes()
 
     done = script(study, "verify")
-    assert "of the same kind" in done.stdout
+    assert "of the same kind as the released one" in done.stdout
     assert re.search(r"\n(\d+) values: \1 same", done.stdout)
     done = script(study, "verify", "--runs", "ewc", "sft")
     assert re.search(r"\n(\d+) values: \1 same", done.stdout)
