@@ -53,13 +53,13 @@ report: setup  ## write report.zip: figures, tables and paper with their caption
 	$(SNAKEMAKE) --report report.zip all
 
 test: setup  ## run every test, the whole chain on real packages among them
-	pytest -m "not browser" $(TESTS)
+	pytest $(TESTS)
 
 test-fast: setup  ## run the tests that need no download
-	pytest -m "not chain and not browser" $(TESTS)
+	pytest -m "not chain" $(TESTS)
 
 test-browser: setup  ## look at the HTML page in Chromium (Debian: apt-get install chromium)
-	pytest -m browser $(TESTS)
+	pytest tests/browser
 
 test-slurm: setup  ## run the tests on a one-node SLURM, which is installed (Debian, root) and started
 	bash tests/cluster/install_slurm.sh

@@ -5,7 +5,7 @@ localrules:
 
 rule html:
     input:
-        tables=READ.values(),
+        tables=CLAIMABLE.values(),
         claims=LEDGER,
         figures=expand(
             f"{RESULTS}/figures/{{name}}.{{kind}}", name=FIGURES, kind=("svg", "png")
@@ -26,12 +26,7 @@ rule html:
         mem_mb=1000,
         runtime=10,
     params:
-        # The page has no part for the others.
-        tables=[
-            f"--{name}={path}"
-            for name, path in READ.items()
-            if name not in ("segmentation", "tokenizers")
-        ],
+        tables=[f"--{name}={path}" for name, path in CLAIMABLE.items()],
         notebooks=as_json(NOTEBOOKS),
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),

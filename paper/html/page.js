@@ -47,7 +47,13 @@ function drawCurves(data) {
     return node;
   };
   const tokens = (n) => n >= 1e6 ? `${+(n / 1e6).toPrecision(3)}M` : n >= 1e3 ? `${+(n / 1e3).toPrecision(3)}k` : `${n}`;
-  const colour = (look) => look.dark ? { class: "dark" } : { stroke: look.colour, fill: look.colour };
+  // A line has one colour on a light page and another on a dark one; the style sheet chooses.
+  const ink = (node, look) => {
+    node.classList.add("inked");
+    node.style.setProperty("--day", look.colour);
+    node.style.setProperty("--night", look.night);
+    return node;
+  };
 
   data.methods.forEach((look, index) => {
     const label = document.createElement("label");
@@ -59,7 +65,7 @@ function drawCurves(data) {
       draw();
     });
     const sample = make("svg", { viewBox: "0 0 26 10", "aria-hidden": "true" });
-    sample.append(make("line", { x1: 0, y1: 5, x2: 26, y2: 5, "stroke-width": 2.4, "stroke-dasharray": look.dashes, ...colour(look) }));
+    sample.append(ink(make("line", { x1: 0, y1: 5, x2: 26, y2: 5, "stroke-width": 2.4, "stroke-dasharray": look.dashes }), look));
     label.append(box, sample, look.label);
     legend.append(label);
   });
@@ -97,20 +103,16 @@ function drawCurves(data) {
     for (const v of ticks(0, most, width < 500 ? 4 : 8))
       svg.append(make("text", { x: x(v), y: height - bottom + 18, "text-anchor": "middle" }, tokens(v)));
     svg.append(make("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle" }, "training tokens"));
-    svg.append(make("text", { x: 2, y: 12 }, "nats per token"));
     let start = 0;
     data.tasks.forEach(([name, end], index) => {
       if (index) svg.append(make("line", { class: "axis", "stroke-dasharray": "4 3", x1: x(start), x2: x(start), y1: top, y2: height - bottom }));
-      // The first name would collide with the axis's title.
-      if (index) svg.append(make("text", { x: x((start + end) / 2), y: 14, "text-anchor": "middle" }, name));
+      svg.append(make("text", { x: x((start + end) / 2), y: 14, "text-anchor": "middle" }, name));
       start = end;
     });
     for (const line of lines) {
       const look = data.methods[line.method];
       const path = line.points.map((p, i) => `${i ? "L" : "M"}${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join("");
-      const node = make("path", { d: path, "stroke-dasharray": look.dashes, ...colour(look) });
-      node.classList.add("line");
-      node.setAttribute("fill", "none");
+      const node = ink(make("path", { class: "line", d: path, "stroke-dasharray": look.dashes }), look);
       svg.append(node);
       spots.push({ look, node, points: line.points.map((p) => ({ x: x(p[0]), y: y(p[1]), values: p })) });
     }
@@ -153,7 +155,9 @@ function drawCurves(data) {
     for (const spot of spots) spot.node.classList.toggle("near", spot.node === node);
     chart.classList.add("pointed");
     const dot = svg.querySelector("#spot");
-    for (const [key, value] of Object.entries({ cx: p.x, cy: p.y, ...colour(look) })) dot.setAttribute(key, value);
+    dot.setAttribute("cx", p.x);
+    dot.setAttribute("cy", p.y);
+    ink(dot, look);
     tip.textContent = `${look.label}: ${mean.toFixed(3)}${half === null ? "" : ` ± ${half.toFixed(3)}`} after ${tokens(seen)} tokens`;
     tip.hidden = false;
     const room = chart.clientWidth - tip.offsetWidth;

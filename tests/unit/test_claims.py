@@ -214,6 +214,7 @@ def test_one_seed_decides_nothing_but_counts(tmp_path):
     )
     table = ledger.judge(claims.read(CLAIMS), found, []).set_index("id")
     assert table.loc["lora_learns_less", "reason"] == "a single seed has no interval"
+    assert "single seed" in table.loc["overfitting_sft", "reason"]
     # The share of parameters is the same for every seed.
     assert table.loc["adapters_are_small", "verdict"] == "reproduced"
 

@@ -319,6 +319,25 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     assert not (folder / "checkpoints/lora/seed1").exists()
 
 
+def test_the_page_holds_every_run_and_every_claim(study):
+    study.run("html")
+    page = (results(study) / "index.html").read_text(encoding="utf-8")
+    assert len(page) < 5_000_000
+    assert 'id="run-base-1"' in page
+    for method in METHODS:
+        assert f'id="run-{method}-1"' in page
+    claims = read_table(results(study) / "claims.csv")
+    assert len(claims) > 50
+    for claim in claims:
+        assert f'id="claim-{claim["id"]}"' in page
+    # One seed decides no claim about a measurement, but counts need none.
+    verdicts = {claim["id"]: claim["verdict"] for claim in claims}
+    assert verdicts["lora_learns_less"] == "cannot be tested here"
+    assert verdicts["parameters_rank_16"] == "not reproduced"
+    for name in FIGURES:
+        assert f'id="fig-{name}"' in page
+
+
 def test_the_report_holds_figures_with_captions(study):
     study.run("all", options=["--report", "report.zip"])
     with zipfile.ZipFile(study.path / "report.zip") as archive:

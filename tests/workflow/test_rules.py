@@ -98,6 +98,17 @@ def test_a_mistake_ends_the_command_with_one_line_before_anything_runs(edited, e
     assert len(done.stdout.strip().splitlines()) == 1, done.stdout
 
 
+def test_a_mistake_in_the_claims_ends_the_command_the_same_way(edited):
+    path = edited.path / "config/claims.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("'peak_memory_mib'", "'peak_memory'", 1), encoding="utf-8")
+    done = edited.shell("snakemake", "--cores", "1", "all", check=False)
+    assert done.returncode == 1
+    (line,) = done.stdout.strip().splitlines()
+    assert "config/claims.yaml: claims.memory_lora.expression: cost: unknown cost" in line
+    assert "did you mean 'peak_memory_mib'?" in line
+
+
 def test_a_study_replaces_the_default_one(edited):
     path = edited.path / "other.yaml"
     text = (edited.path / "config/config.yaml").read_text(encoding="utf-8")

@@ -95,10 +95,11 @@ def turns(curves: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def validation_rise(curves: pd.DataFrame, method: str) -> pd.Series:
-    """Return how far the validation loss rose after its turning point (see `turns`), by seed."""
-    found = turns(curves, method)["rise"]
-    # A study of one seed has a rise that nobody can tell from noise.
-    return found if len(found) else pd.Series([math.nan], index=_seeds(curves, method)[:1])
+    """Return how far the validation loss rose after its turning point (see `turns`), by seed.
+
+    Seeds without a turning point, as a single one, have NaN.
+    """
+    return turns(curves, method)["rise"].reindex(_seeds(curves, method))
 
 
 def overfits(curves: pd.DataFrame) -> pd.DataFrame:

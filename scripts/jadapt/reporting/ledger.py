@@ -140,7 +140,9 @@ def claimed(row: Any) -> str:
     """Return what a value is compared with, such as ``≥ 94.4 %``; nothing without a relation."""
     if not row.relation:
         return ""
-    return SIGNS[row.relation] + _rounded(row.expected, row)
+    # The limit of a claim about a direction is zero itself, not a rounded number.
+    limit = _rounded(row.expected, row) if row.expected else _united("0", row)
+    return SIGNS[row.relation] + limit
 
 
 def value(row: Any) -> str:

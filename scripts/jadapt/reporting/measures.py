@@ -48,7 +48,7 @@ class Measures:
             "lowest_validation_step": lambda run: self._course(
                 run, dynamics.lowest_validation_step
             ),
-            "validation_rise": lambda run: self._course(run, dynamics.validation_rise),
+            "validation_rise": self.validation_rise,
             "total_parameters": lambda shape: shapes.total_parameters(self.shapes[shape]),
             "lora_parameters": lambda shape, rank, layers: shapes.lora_parameters(
                 self.shapes[shape], rank, LAYERS[layers]
@@ -96,8 +96,15 @@ class Measures:
         places = {TASKS: self.tasks, HOME: [self.home]}.get(domain, [domain])
         rows = rows[rows["evaluated_on"].isin(places)]
         if rows.empty:
-            raise Untestable(f"the ablation '{name}' has no {metric} of '{variant}' on {domain}")
+            raise Untestable(f"the ablation '{name}' has no value '{variant}'")
         return rows.groupby("seed")["value"].agg(lambda values: values.mean(skipna=False))
+
+    def validation_rise(self, run: str) -> pd.Series | float:
+        """Return how far the validation loss rose after its turning point."""
+        rows = self._need(run, self.tables.curves)
+        if rows["seed"].nunique() < 2:
+            raise Untestable("the turning point of a single seed cannot be told from noise")
+        return self._course(run, dynamics.validation_rise)
 
     def _course(self, run: str, measure: Callable[[pd.DataFrame, str], pd.Series]) -> pd.Series:
         self._need(run, self.tables.curves)

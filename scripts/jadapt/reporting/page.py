@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy
 import pandas as pd
 from PIL import Image
 
@@ -163,13 +165,34 @@ def curve_data(curves: pd.DataFrame) -> dict[str, Any]:
             {
                 "label": method_label(name),
                 "colour": looks[name].colour,
-                # Black would vanish on a dark page.
-                "dark": looks[name].colour == style.BLACK,
+                "night": on_dark(looks[name].colour),
                 "dashes": _dashes(looks[name].dashes),
             }
             for name in adapted
         ],
     }
+
+
+def on_dark(colour: str) -> str:
+    """Return a colour such as ``#08306b``, mixed with white until it shows on the dark page.
+
+    Black becomes white: a grey would be taken for the grey of another method.
+    """
+    if colour == style.BLACK:
+        return "#ffffff"
+    parts = numpy.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)])
+    share = next(share for share in numpy.linspace(0, 1, 21) if _shows(parts, share))
+    return "#" + "".join(f"{round(part):02x}" for part in _mixed(parts, share))
+
+
+def _mixed(parts: numpy.ndarray, share: float) -> numpy.ndarray:
+    return parts + share * (255 - parts)
+
+
+def _shows(parts: numpy.ndarray, share: float) -> bool:
+    """Tell whether the relative luminance (WCAG 2) gives a contrast of four on the dark ground."""
+    linear = ((_mixed(parts, share) / 255 + 0.055) / 1.055) ** 2.4
+    return bool(linear @ [0.2126, 0.7152, 0.0722] + 0.05 >= 4 * 0.058)
 
 
 def _points(line: pd.DataFrame) -> list[list[float | None]]:
@@ -251,15 +274,20 @@ def run_rows(tables: Tables) -> list[dict[str, Any]]:
             ]
             folder = f"results/{study}/runs/{method}/seed{seed}"
             cells = [
-                {"words": method_label(method), "value": method_label(method)},
-                {"words": str(seed), "value": seed, "number": True},
+                _word(method_label(method)),
+                _number(seed, count),
                 *(_number(value, show) for value, show in numbers),
-                {"words": folder, "value": folder, "code": True},
+                _word(folder, code=True),
             ]
             rows.append({"name": method, "seed": seed, "cells": cells})
     return rows
 
 
-def _number(value: float | None, show) -> dict[str, Any]:
+def _number(value: float | None, show: Callable[[float | None], str]) -> dict[str, Any]:
     missing = value is None or not math.isfinite(value)
-    return {"words": show(value), "value": "" if missing else float(value), "number": True}
+    sorts = "" if missing else float(value)
+    return {"words": show(value), "value": sorts, "number": True, "code": False}
+
+
+def _word(words: str, *, code: bool = False) -> dict[str, Any]:
+    return {"words": words, "value": words, "number": False, "code": code}

@@ -142,7 +142,7 @@ COLUMNS = {
     "loss_effect": Column("Known language lost, difference", "g", digits=1),
     "claim_source": Column("", "Published by", _text, numeric=False, collapse=True, width="16mm"),
     "statement": Column("", "Claim", _text, numeric=False, width="78mm"),
-    "claimed": Column("", "Published", _text),
+    "claimed": Column("", "Expected", _text),
     "here": Column("", "Here", _text),
     "verdict": Column("", "Verdict", _text, numeric=False),
     "domain": Column(
