@@ -9,8 +9,8 @@ rule tokenizer:
         ],
         fetched=fetched_models(config["tokenizer"]),
     output:
-        model=f"{RESULTS}/tokenizer/tokenizer.model",
-        meta=f"{RESULTS}/tokenizer/tokenizer_meta.json",
+        model=TOKENIZER,
+        meta=TOKENIZER_META,
     log:
         f"{LOGS}/tokenizer.log",
     benchmark:
@@ -39,18 +39,20 @@ rule tokenizer:
             for path in input.fetched
             for word in ("--fetched", f"{Path(path).parent.name}={path}")
         ],
+        mirror=hub_mirror(runs.pretrained_models(config["tokenizer"])),
         folder=subpath(output.model, parent=True),
     message:
         "Training the tokenizer"
     shell:
         "python scripts/train_tokenizer.py --settings {params.settings:q} {params.corpora:q}"
-        " --models {params.models:q} {params.fetched:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --models {params.models:q} {params.fetched:q} {params.mirror:q} --output {params.folder:q}"
+        " > {log:q} 2>&1"
 
 
 rule tokens:
     input:
-        tokenizer=rules.tokenizer.output.model,
-        meta=rules.tokenizer.output.meta,
+        tokenizer=TOKENIZER,
+        meta=TOKENIZER_META,
         corpus=f"{RESULTS}/corpora/{{domain}}/{{split}}.jsonl",
     output:
         tokens=f"{RESULTS}/tokens/{{domain}}/{{split}}/tokens.bin",
