@@ -1,6 +1,7 @@
 """The configuration: the shipped one is valid, and every kind of mistake is named in one line."""
 
 import copy
+import re
 
 import pytest
 
@@ -197,6 +198,49 @@ def test_mistakes_are_named_in_one_line(changes, message):
         validated(**changes)
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["smollm", "qwen"])
+def test_the_other_studies_are_valid_and_have_the_same_methods(name):
+    study = settings.read_yaml(ROOT / "config" / f"{name}.yaml")
+    settings.validate(study, CATALOGUE, MODELS, f"config/{name}.yaml")
+    assert list(study["methods"]) == list(DEFAULT["methods"])
+    for key, entry in study["methods"].items():
+        assert set(entry) == set(DEFAULT["methods"][key])
+    for key in ("sequence", "seeds", "corpora"):
+        assert study[key] == DEFAULT[key]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "mini"}, "missing key 'pretraining.learning_rate'"),
+        (
+            {"tokenizer": DEFAULT["tokenizer"]},
+            "tokenizer: 'smollm2' needs its own vocabulary; use {kind: pretrained, model: smollm2}",
+        ),
+        ({"pretraining__steps": 5}, "pretraining.steps: 'smollm2' is trained already"),
+        (
+            {"training__fast__compile": True},
+            "unknown key 'training.fast.compile'; did you mean 'compile_layers'?",
+        ),
+        (
+            {"training__precision": "16-mixed"},
+            "fast.fused_optimiser does not go with precision 16-mixed",
+        ),
+        ({"training__sequence_length": 9000}, "above the 8192 positions of model 'smollm2'"),
+    ],
+)
+def test_mistakes_of_a_study_of_a_published_model_are_named(changes, message):
+    config = settings.read_yaml(ROOT / "config" / "smollm.yaml")
+    for key, value in changes.items():
+        *sections, last = key.split("__")
+        place = config
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    with pytest.raises(UserError, match=re.escape(message)):
+        settings.validate(config, CATALOGUE, MODELS, "smollm.yaml")
 
 
 def test_an_unknown_source_of_a_domain_is_named():
