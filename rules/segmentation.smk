@@ -79,7 +79,7 @@ if SEGMENTATION:
             "Training the BiLSTM-CRF segmenter, seed {wildcards.seed}"
         shell:
             "python scripts/train_segmenter.py --settings {params.settings:q}"
-            " --reference {params.reference:q} --seed {wildcards.seed}"
+            " --reference {params.reference:q} --seed {wildcards.seed:q}"
             " --output {params.folder:q} > {log:q} 2>&1"
 
     rule segmentation:
