@@ -138,10 +138,9 @@ def reduced_study(path):
     """Write the default study with two domains, one task and three runs of a few steps."""
     settings = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     settings.update(study="reduced", seeds=[1], seeds_per_job=1, sequence=["everyday"])
-    settings.update(ablations={})
     # The studies beside it train nothing that a cluster would treat otherwise.
-    for section in ("segmentation", "tokenization"):
-        settings.pop(section)
+    settings.update(ablations={}, tokenization=None)
+    settings.pop("segmentation")
     domains = ["english", "everyday"]
     documents = dict.fromkeys(domains, 3000)
     settings["corpora"].update(domains=domains, maximum_documents=documents)
