@@ -138,7 +138,8 @@ def reduced_study(path):
     """Write the default study with two domains, one task and three runs of a few steps."""
     settings = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     settings.update(study="reduced", seeds=[1], seeds_per_job=1, sequence=["everyday"])
-    settings.update(ablations={})
+    # The studies beside it train nothing that a cluster would treat otherwise.
+    settings.update(ablations={}, tokenization=None)
     settings.pop("segmentation")
     domains = ["english", "everyday"]
     documents = dict.fromkeys(domains, 3000)
