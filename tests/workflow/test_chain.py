@@ -346,6 +346,10 @@ def test_the_report_holds_figures_with_captions(study):
         assert f"{name}.svg" in page
         notebook = json.loads((study.path / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
         assert notebook["metadata"]["jadapt"]["caption"][:30] in page
+        # From a figure to its notebook and tables.
+        assert f"notebooks/{name}.ipynb" in page
+        for table in notebook["metadata"]["jadapt"]["tables"]:
+            assert f"results/tiny/{table}.csv" in page
 
 
 def as_another_user():
