@@ -44,6 +44,11 @@ SPLITS = ("train", "validation", "test")
 RUNS = list(config["methods"])
 BASE = f"{RESULTS}/runs/base/seed{runs.base_seed(config)}"
 KNOWN = config["pretraining"]["domain"]
+BASE_MODEL = f"{BASE}/models/{KNOWN}/model.safetensors"
+# A published model is not pre-trained here.
+PRETRAINED = runs.is_pretrained(MODELS["models"][config["model"]])
+TOKENIZER = f"{RESULTS}/tokenizer/{runs.tokenizer_file(config[" tokenizer "])}"
+TOKENIZER_META = f"{RESULTS}/tokenizer/tokenizer_meta.json"
 
 
 def code(script, *parts):
@@ -87,6 +92,12 @@ def fetched_models(entry):
         for name in runs.pretrained_models(entry)
         if MODELS["models"][name]["kind"] == "gguf"
     ]
+
+
+def hub_mirror(models):
+    """The mirror, where one of these models comes from the Hub; others need not notice a new one."""
+    from_hub = any(MODELS["models"][name]["kind"] == "hub" for name in models)
+    return ["--mirror", config["mirror"]] if from_hub and config["mirror"] else []
 
 
 def only_optional(source):
@@ -168,14 +179,14 @@ def methods_code(run):
 
 def training_code(run):
     """What the training of a run follows."""
-    rooms = ["text", "data", "models", "training"]
+    rooms = ["gpus.py", "text", "data", "models", "training"]
     return code("train.py", *rooms, *methods_code(run))
 
 
 def search_code(run):
     """What a search of a run follows: its training and how it is measured."""
     measured = ["evaluation/search.py", "evaluation/likelihood.py"]
-    rooms = ["text", "data", "models", "training"]
+    rooms = ["gpus.py", "text", "data", "models", "training"]
     return code("search.py", *rooms, *methods_code(run), *measured)
 
 
@@ -319,6 +330,7 @@ def run_files(name, seeds):
 def evaluation_code(run):
     """What the evaluation of a run follows."""
     own = ["evaluation/stages.py", "evaluation/likelihood.py", *methods_code(run)]
+    own += ["gpus.py", "training/determinism.py"]
     return code("evaluate.py", "text", "data", "models", *own)
 
 

@@ -5,6 +5,7 @@ EVALUATION = as_json(
         "known": KNOWN,
         "sequence_length": config["training"]["sequence_length"],
         "threads": config["training"]["threads"],
+        "accelerator": config["training"]["accelerator"],
     }
 )
 
@@ -20,8 +21,8 @@ for _runs, _seeds in [
         wildcard_constraints:
             run=_runs,
         input:
-            base=rules.pretrain.output.model,
-            tokenizer=rules.tokenizer.output.model,
+            base=BASE_MODEL,
+            tokenizer=TOKENIZER,
             runs=run_files("run.json", _seeds),
             tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
         output:
@@ -38,6 +39,7 @@ for _runs, _seeds in [
             "evaluations"
         resources:
             **on_cluster("evaluate", mem_mb=4000, runtime=120),
+            gpu=int(config["training"]["accelerator"] == "gpu"),
         params:
             code=lambda wildcards: evaluation_code(wildcards.run),
             study=config["study"],

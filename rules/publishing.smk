@@ -22,7 +22,7 @@ rule manifest:
         searches=SEARCH_TABLES,
         tokens=STUDY_TOKENS,
         corpora=[f"{RESULTS}/corpora/{domain}/manifest.json" for domain in DOMAINS],
-        tokenizer=rules.tokenizer.output.model,
+        tokenizer=TOKENIZER,
     output:
         f"{RESULTS}/{released.MANIFEST}",
     log:

@@ -1,10 +1,4 @@
 # The tokenizer, trained on training splits only, and the token files made with it.
-# Each library has its own format.
-TOKENIZER_FILE = (
-    "tokenizer.json"
-    if runs.pretrained_models(config["tokenizer"])
-    else "tokenizer.model"
-)
 TOKENIZER_DOMAINS = runs.tokenizer_domains(config["tokenizer"])
 
 
@@ -15,8 +9,8 @@ rule tokenizer:
         ],
         fetched=fetched_models(config["tokenizer"]),
     output:
-        model=f"{RESULTS}/tokenizer/{TOKENIZER_FILE}",
-        meta=f"{RESULTS}/tokenizer/tokenizer_meta.json",
+        model=TOKENIZER,
+        meta=TOKENIZER_META,
     log:
         f"{LOGS}/tokenizer.log",
     benchmark:
@@ -51,18 +45,20 @@ rule tokenizer:
             for path in input.fetched
             for word in ("--fetched", f"{Path(path).parent.name}={path}")
         ],
+        mirror=hub_mirror(runs.pretrained_models(config["tokenizer"])),
         folder=subpath(output.model, parent=True),
     message:
         "Training the tokenizer"
     shell:
         "python scripts/train_tokenizer.py --settings {params.settings:q} {params.corpora:q}"
-        " --models {params.models:q} {params.fetched:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --models {params.models:q} {params.fetched:q} {params.mirror:q} --output {params.folder:q}"
+        " > {log:q} 2>&1"
 
 
 rule tokens:
     input:
-        tokenizer=rules.tokenizer.output.model,
-        meta=rules.tokenizer.output.meta,
+        tokenizer=TOKENIZER,
+        meta=TOKENIZER_META,
         corpus=f"{RESULTS}/corpora/{{domain}}/{{split}}.jsonl",
     output:
         tokens=f"{RESULTS}/tokens/{{domain}}/{{split}}/tokens.bin",

@@ -3,7 +3,7 @@
 
 rule initial_model:
     input:
-        tokenizer=rules.tokenizer.output.model,
+        tokenizer=TOKENIZER,
         fetched=fetched_models({"kind": "pretrained", "model": config["model"]}),
     output:
         config=f"{RESULTS}/models/initial/config.json",
@@ -25,50 +25,85 @@ rule initial_model:
         fetched=lambda wildcards, input: [
             word for path in input.fetched for word in ("--fetched", path)
         ],
+        mirror=hub_mirror([config["model"]]),
         folder=subpath(output.config, parent=True),
     message:
         "Preparing the initial model"
     shell:
         "python scripts/prepare_model.py --settings {params.settings:q} --seed {params.seed}"
-        " --name {params.name:q} {params.fetched:q} --tokenizer {params.tokenizer:q} --output {params.folder:q} > {log:q} 2>&1"
+        " --name {params.name:q} {params.fetched:q} {params.mirror:q} --tokenizer {params.tokenizer:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
 
 
-# Checkpoints go to a folder that Snakemake does not know, since it deletes the outputs of a job
-# that failed before the job is tried again.
-rule pretrain:
-    input:
-        model=rules.initial_model.output.weights,
-        tokenizer=rules.tokenizer.output.model,
-        tokens=token_metas(runs.base_domains(config)),
-    output:
-        model=f"{BASE}/models/{KNOWN}/model.safetensors",
-        log=f"{BASE}/train.jsonl",
-        run=f"{BASE}/run.json",
-    log:
-        f"{LOGS}/pretrain.log",
-    benchmark:
-        f"{BENCHMARKS}/pretrain.tsv"
-    conda:
-        environment("training")
-    threads: training_resources("base")["threads"]
-    resources:
-        **on_cluster("base", mem_mb=4000, runtime=240),
-        gpu=training_resources("base")["gpu"],
-    params:
-        code=training_code("base"),
-        settings=as_json(runs.run_settings(config, "base")),
-        seed=runs.base_seed(config),
-        model=subpath(input.model, parent=True),
-        tokens=token_arguments(runs.base_domains(config)),
-        tokenizer=subpath(input.tokenizer, parent=True),
-        checkpoints=f"{RESULTS}/checkpoints/base",
-        folder=subpath(output.run, ancestor=2),
-    message:
-        "Pre-training the base model"
-    shell:
-        "python scripts/train.py --settings {params.settings:q} --seeds {params.seed}"
-        " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
-        " --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
+if PRETRAINED:
+
+    rule adopt:
+        input:
+            model=rules.initial_model.output.weights,
+        output:
+            model=BASE_MODEL,
+            log=f"{BASE}/train.jsonl",
+            run=f"{BASE}/run.json",
+        log:
+            f"{LOGS}/adopt.log",
+        benchmark:
+            f"{BENCHMARKS}/adopt.tsv"
+        conda:
+            environment("training")
+        resources:
+            **on_cluster("initial_model", mem_mb=2000, runtime=30),
+        params:
+            code=code("adopt_model.py"),
+            settings=as_json(MODELS["models"][config["model"]]),
+            seed=runs.base_seed(config),
+            model=subpath(input.model, parent=True),
+            output=subpath(output.model, parent=True),
+            run=subpath(output.run, parent=True),
+        message:
+            "Taking the published model as the base"
+        shell:
+            "python scripts/adopt_model.py --settings {params.settings:q} --seed {params.seed}"
+            " --model {params.model:q} --output {params.output:q} --run {params.run:q}"
+            " > {log:q} 2>&1"
+
+else:
+
+    # Checkpoints go to a folder that Snakemake does not know, since it deletes the outputs of a job
+    # that failed before the job is tried again.
+    rule pretrain:
+        input:
+            model=rules.initial_model.output.weights,
+            tokenizer=TOKENIZER,
+            tokens=token_metas(runs.base_domains(config)),
+        output:
+            model=BASE_MODEL,
+            log=f"{BASE}/train.jsonl",
+            run=f"{BASE}/run.json",
+        log:
+            f"{LOGS}/pretrain.log",
+        benchmark:
+            f"{BENCHMARKS}/pretrain.tsv"
+        conda:
+            environment("training")
+        threads: training_resources("base")["threads"]
+        resources:
+            **on_cluster("base", mem_mb=4000, runtime=240),
+            gpu=training_resources("base")["gpu"],
+        params:
+            code=training_code("base"),
+            settings=as_json(runs.run_settings(config, "base")),
+            seed=runs.base_seed(config),
+            model=subpath(input.model, parent=True),
+            tokens=token_arguments(runs.base_domains(config)),
+            tokenizer=subpath(input.tokenizer, parent=True),
+            checkpoints=f"{RESULTS}/checkpoints/base",
+            folder=subpath(output.run, ancestor=2),
+        message:
+            "Pre-training the base model"
+        shell:
+            "python scripts/train.py --settings {params.settings:q} --seeds {params.seed}"
+            " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
+            " --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 ADAPTATION_DOMAINS = [KNOWN, *config["sequence"]]
@@ -78,8 +113,8 @@ SEARCH_DOMAINS = ADAPTATION_DOMAINS[:2]
 # The grid of learning rates of a run that lists several, on the first task.
 rule search:
     input:
-        model=rules.pretrain.output.model,
-        tokenizer=rules.tokenizer.output.model,
+        model=BASE_MODEL,
+        tokenizer=TOKENIZER,
         tokens=token_metas(ADAPTATION_DOMAINS),
     output:
         table=f"{RESULTS}/search/{{run}}.csv",
@@ -114,8 +149,8 @@ rule search:
 # The values of one setting of a run, each with the run's grid of rates, on the first task.
 rule ablation:
     input:
-        model=rules.pretrain.output.model,
-        tokenizer=rules.tokenizer.output.model,
+        model=BASE_MODEL,
+        tokenizer=TOKENIZER,
         tokens=token_metas(ADAPTATION_DOMAINS),
     output:
         f"{RESULTS}/ablations/{{ablation}}.csv",
@@ -155,8 +190,8 @@ for _seeds in runs.seed_batches(config):
         name:
             job_name("adapt", _seeds)
         input:
-            model=rules.pretrain.output.model,
-            tokenizer=rules.tokenizer.output.model,
+            model=BASE_MODEL,
+            tokenizer=TOKENIZER,
             tokens=token_metas(ADAPTATION_DOMAINS),
             choice=lambda wildcards: chosen_rate(wildcards.run),
         output:

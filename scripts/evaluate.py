@@ -6,6 +6,7 @@ import argparse
 import csv
 from pathlib import Path
 
+from jadapt import gpus
 from jadapt.errors import run
 from jadapt.files import atomic, load_settings, named_path
 
@@ -30,13 +31,20 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
 
+    with gpus.assigned(settings):
+        evaluate(settings, arguments)
+
+
+def evaluate(settings: dict, arguments: argparse.Namespace) -> None:
+    """Evaluate the seeds in turn."""
     import torch
 
     from jadapt.evaluation.stages import Stages
     from jadapt.text import tokenizers
+    from jadapt.training.determinism import make_deterministic
 
     torch.set_num_threads(settings["threads"])
-    torch.use_deterministic_algorithms(True)
+    make_deterministic(settings.get("accelerator", "cpu"), deterministic=True)
     tokenizer = tokenizers.load(arguments.tokenizer)
     stages = Stages(settings, dict(arguments.tokens), tokenizer, arguments.base)
     for seed in arguments.seeds:

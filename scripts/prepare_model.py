@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer's folder")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--fetched", type=Path, help="fetched.json of a model in a package")
+    parser.add_argument("--mirror", type=Path, help="folder looked through before the Hub")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
 
@@ -47,11 +48,12 @@ def main() -> None:
                 f"tokenizer: model '{arguments.name}' needs its own vocabulary; use kind: "
                 f"pretrained with model: {arguments.name}, or kind: extended with that as base"
             )
-        model = published.published(settings, arguments.fetched)
+        model = published.published(settings, arguments.fetched, arguments.mirror)
     if spelt is not None:
         extension.extend_embeddings(model, size, spelt)
     shutil.rmtree(arguments.output, ignore_errors=True)
-    model.save_pretrained(arguments.output)
+    # In one file, whatever the size: readers and rules count on its name.
+    model.save_pretrained(arguments.output, max_shard_size="1000GB")
     seals.seal_folder(arguments.output)
 
 

@@ -7,6 +7,7 @@ import csv
 import shutil
 from pathlib import Path
 
+from jadapt import gpus
 from jadapt.errors import run
 from jadapt.files import atomic, load_settings, named_path, write_json
 
@@ -25,10 +26,16 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
 
+    with gpus.assigned(settings["variants"][0]["settings"]):
+        search(settings, arguments)
+
+
+def search(settings: dict, arguments: argparse.Namespace) -> None:
+    """Train and evaluate every point; write the table and the choice."""
     from jadapt.evaluation.search import COLUMNS, Search
     from jadapt.text import tokenizers
 
-    search = Search(
+    points = Search(
         settings,
         study=arguments.study,
         model=arguments.model,
@@ -36,7 +43,7 @@ def main() -> None:
         tokenizer=tokenizers.load(arguments.tokenizer),
         checkpoints=arguments.checkpoints,
     )
-    rows, choices = search.run()
+    rows, choices = points.run()
     with (
         atomic(arguments.table) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as stream,

@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from jadapt import gpus
 from jadapt.errors import UserError, run
 from jadapt.files import load_settings, named_path, read_json, write_json
 
@@ -28,7 +29,12 @@ def main() -> None:
     settings = load_settings(arguments.settings)
     tokens = dict(arguments.tokens)
     check(settings, arguments, tokens)
+    with gpus.assigned(settings):
+        train_all(settings, arguments, tokens)
 
+
+def train_all(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]) -> None:
+    """Train the seeds in turn."""
     # Imported late: a mistake above is reported at once, not after the 10 s that NeMo takes.
     from jadapt.text import tokenizers
     from jadapt.training.module import AdaptationModule

@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--fetched", type=named_path, action="extend", nargs="+", default=[], metavar="MODEL=PATH"
     )
+    parser.add_argument("--mirror", type=Path, help="folder looked through before the Hub")
     parser.add_argument("--output", required=True, help="the directory of the tokenizer")
     arguments = parser.parse_args()
 
@@ -44,6 +45,7 @@ def main() -> None:
         dict(corpus_argument(value) for value in arguments.corpus),
         load_settings(arguments.models),
         dict(arguments.fetched),
+        arguments.mirror,
     )
     meta = make(load_settings(arguments.settings), materials, Path(arguments.output))
     for corpus in meta.get("trained_on", []):

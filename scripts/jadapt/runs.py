@@ -163,3 +163,15 @@ def study_models_settings(config: dict, models: dict) -> dict:
         "regularisation": study["regularisation"],
         "batch_size": config["evaluation"]["batch_size"],
     }
+
+
+def is_pretrained(model: dict) -> bool:
+    """Tell whether an entry of ``config/models.yaml`` is a published model."""
+    return model["kind"] != "scratch"
+
+
+def tokenizer_file(entry: dict) -> str:
+    """Return the name of the file that a tokenizer consists of, by its entry."""
+    if entry["kind"] == "extended":
+        return tokenizer_file(entry["base"])
+    return "tokenizer.json" if entry["kind"] == "pretrained" else "tokenizer.model"

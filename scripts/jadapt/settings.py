@@ -135,8 +135,28 @@ def _known(names: Iterable[str], known: Iterable[str], key: str, origin: str) ->
             raise UserError(f"{origin}: {key}: unknown '{name}'{nearest(name, known)}")
 
 
+def _check_base(config: dict, model: dict, origin: str) -> None:
+    """Check that a study says how its base model is trained, or that it is trained already."""
+    if not runs.is_pretrained(model):
+        if "learning_rate" not in config["pretraining"]:
+            raise UserError(f"{origin}: missing key 'pretraining.learning_rate'")
+        return
+    surplus = sorted(set(config["pretraining"]) - {"domain", "seed"})
+    if surplus:
+        raise UserError(
+            f"{origin}: pretraining.{surplus[0]}: '{config['model']}' is trained already; "
+            "remove the key (domain names the language it knows)"
+        )
+    if config["model"] not in runs.pretrained_models(config["tokenizer"]):
+        raise UserError(
+            f"{origin}: tokenizer: '{config['model']}' needs its own vocabulary; use "
+            f"{{kind: pretrained, model: {config['model']}}}, or extended with that as base"
+        )
+
+
 def _check_names(config: dict, catalogue: dict, models: dict, origin: str) -> None:
     _known([config["model"]], models["models"], "model", origin)
+    _check_base(config, models["models"][config["model"]], origin)
     for name, domain in catalogue["domains"].items():
         _known(
             domain["sources"],

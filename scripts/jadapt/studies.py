@@ -66,7 +66,7 @@ class Study:
     @property
     def tokenizer(self) -> Path:
         """The path of the tokenizer's model."""
-        return self.results / "tokenizer" / "tokenizer.model"
+        return self.results / "tokenizer" / runs.tokenizer_file(self.config["tokenizer"])
 
     @property
     def token_files(self) -> list[str]:

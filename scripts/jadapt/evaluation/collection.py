@@ -90,6 +90,9 @@ def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
     rows = []
     for path in paths:
         run = read_json(path)
+        if not run["steps"]:
+            # A published model: what it cost is not known here.
+            continue
         rows.append(
             {
                 **run,

