@@ -47,7 +47,8 @@ KNOWN = config["pretraining"]["domain"]
 BASE_MODEL = f"{BASE}/models/{KNOWN}/model.safetensors"
 # A published model is not pre-trained here.
 PRETRAINED = runs.is_pretrained(MODELS["models"][config["model"]])
-TOKENIZER = f"{RESULTS}/tokenizer/{runs.tokenizer_file(config[" tokenizer "])}"
+_TOKENIZER_FILE = runs.tokenizer_file(config["tokenizer"])
+TOKENIZER = f"{RESULTS}/tokenizer/{_TOKENIZER_FILE}"
 TOKENIZER_META = f"{RESULTS}/tokenizer/tokenizer_meta.json"
 
 

@@ -6,10 +6,12 @@ import json
 import pytest
 import torch
 from torch.nn import functional
+from transformers import AttentionInterface
 
 import tiny_model
 import tiny_study
 from jadapt.errors import UserError
+from jadapt.training.fast import attention as module_of_attention
 from jadapt.training.fast import compiling
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
 from jadapt.training.module import AdaptationModule
@@ -156,3 +158,34 @@ def test_compiled_layers_give_the_same_loss_curve(study, module, tmp_path):
     assert losses(study, tmp_path / "fast", module, **lora, fast=fast) == pytest.approx(
         plain, rel=1e-4
     )
+
+
+def test_rows_of_one_document_need_no_mask_and_others_keep_theirs(study, module, tmp_path):
+    """The mask is what changes, not the loss; rows that hold several documents are left alone."""
+    seen = []
+    original = module_of_attention.sdpa_attention_forward
+
+    def spy(layer, query, key, value, attention_mask, **options):
+        seen.append(attention_mask is None)
+        return original(layer, query, key, value, attention_mask, **options)
+
+    AttentionInterface.register(module_of_attention.IMPLEMENTATION, spy)
+    try:
+        for domain in tiny_study.DOMAINS:
+            for split in ("train", "validation"):
+                documents = [[5 + (i + j) % 50 for j in range(15)] for i in range(40)]
+                tiny_study.write_tokens(tmp_path / "whole/tokens" / domain / split, documents)
+        (tmp_path / "whole/model").symlink_to(study / "model")
+        options = {"sequence": ["first"], "steps": 6}
+        flash = {"fast": {"flash_attention": True}}
+        whole = losses(tmp_path / "whole", tmp_path / "a", module, **options)
+        assert not seen
+        quick = losses(tmp_path / "whole", tmp_path / "b", module, **options, **flash)
+        assert seen and all(seen)
+        assert quick == pytest.approx(whole, rel=1e-4)
+        seen.clear()
+        packed = losses(study, tmp_path / "c", module, **options)
+        assert losses(study, tmp_path / "d", module, **options, **flash) == packed
+        assert not seen
+    finally:
+        AttentionInterface.register(module_of_attention.IMPLEMENTATION, original)

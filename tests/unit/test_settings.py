@@ -1,6 +1,7 @@
 """The configuration: the shipped one is valid, and every kind of mistake is named in one line."""
 
 import copy
+import re
 
 import pytest
 
@@ -197,6 +198,51 @@ def test_mistakes_are_named_in_one_line(changes, message):
         validated(**changes)
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["smollm", "qwen"])
+def test_the_other_studies_are_valid_and_have_the_same_methods(name):
+    study = settings.read_yaml(ROOT / "config" / f"{name}.yaml")
+    settings.validate(study, CATALOGUE, MODELS, f"config/{name}.yaml")
+    assert list(study["methods"]) == list(DEFAULT["methods"])
+    for key, entry in study["methods"].items():
+        assert set(entry) == set(DEFAULT["methods"][key])
+    for key in ("sequence", "seeds", "corpora"):
+        assert study[key] == DEFAULT[key]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "mini"}, "tokenizer.kind: model 'mini' is of kind 'scratch' and goes with sent"),
+        (
+            {"tokenizer": DEFAULT["tokenizer"]},
+            "tokenizer.kind: model 'smollm2_135m' is of kind 'gguf' and goes with huggingface",
+        ),
+        ({"tokenizer__model_type": "bpe"}, "tokenizer.model_type: the tokenizer of 'smollm2_135m'"),
+        ({"pretraining__steps": 5}, "pretraining.steps: 'smollm2_135m' is trained already"),
+        ({"tokenizer": {"kind": "sentencepiece"}}, "missing key 'tokenizer.model_type'"),
+        (
+            {"training__fast__compile": True},
+            "unknown key 'training.fast.compile'; did you mean 'compile_layers'?",
+        ),
+        (
+            {"training__precision": "16-mixed"},
+            "fast.fused_optimiser does not go with precision 16-mixed",
+        ),
+        ({"training__sequence_length": 9000}, "above the 8192 positions of model 'smollm2_135m'"),
+    ],
+)
+def test_mistakes_of_a_study_of_a_published_model_are_named(changes, message):
+    config = settings.read_yaml(ROOT / "config" / "smollm.yaml")
+    for key, value in changes.items():
+        *sections, last = key.split("__")
+        place = config
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    with pytest.raises(UserError, match=re.escape(message)):
+        settings.validate(config, CATALOGUE, MODELS, "smollm.yaml")
 
 
 def test_an_unknown_source_of_a_domain_is_named():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from jadapt.methods.base import Method
 from jadapt.methods.strategy import Batch, Context, Strategy
 from jadapt.training import checkpoints, precision
 from jadapt.training.fast import Fast
+from jadapt.training.fast.attention import one_document_each, without_mask
 from jadapt.training.fast.compiling import compile_layers
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
 
@@ -56,6 +58,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.gradient_norm = math.nan
         self.applied_learning_rate = math.nan
         self.skipped_steps = 0
+        self._whole_rows = False
 
     def begin_run(
         self,
@@ -100,6 +103,11 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.model.to(self.trainer.strategy.root_device)
         self.prepare()
 
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Look at the positions while they are on the host, where nothing waits for it."""
+        self._whole_rows = self.fast.flash_attention and one_document_each(batch["position_ids"])
+        return batch
+
     def on_train_start(self) -> None:
         """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
         if self.trainer.global_step == 0:
@@ -114,6 +122,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         its tokens, however the step is divided.
         """
         loss = super().training_step(batch, batch_idx, context_parallel)
+        self._whole_rows = False
         self.data_loss = float(loss.detach())
         if not math.isfinite(self.data_loss):
             raise self._diverged(f"the loss is {self.data_loss}")
@@ -132,10 +141,12 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
 
     def forward(self, batch: Batch, num_logits_to_keep: int | None = None) -> ModelOutput:
         """Run the model; with a chunked cross-entropy the output layer is left to the loss."""
-        if not self.fast.cross_entropy_chunk:
+        with ExitStack() as changes:
+            if self._whole_rows:
+                changes.enter_context(without_mask(self.model))
+            if self.fast.cross_entropy_chunk:
+                changes.enter_context(headless(self.model))
             return super().forward(batch, num_logits_to_keep)
-        with headless(self.model):
-            return super().forward(batch)
 
     def _chunked_loss(
         self, hidden: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None

@@ -1,0 +1,134 @@
+"""The cases of bench_gpu.py: what is trained, how, with how many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+PARTS = ["speed", "gains", "batches", "methods", "precisions"]
+_COMMON = {
+    "kind": "scratch", "architecture": "qwen2", "initializer_range": 0.02,
+    "tie_word_embeddings": True, "rope_theta": 1000000.0,
+}  # fmt: skip
+SHAPES = {
+    "qwen2_5_500m": _COMMON | {
+        "vocabulary": 151936, "hidden_size": 896, "intermediate_size": 4864,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2,
+        "max_position_embeddings": 32768,
+    },
+    "tiny": _COMMON | {
+        "vocabulary": 300, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
+    },
+}  # fmt: skip
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+CHUNK = 1024
+FAST = {
+    "cross_entropy_chunk": CHUNK, "compile_layers": True, "flash_attention": True,
+    "fused_optimiser": True, "deterministic": False,
+}  # fmt: skip
+PLAIN = {"deterministic": False}
+GAINS = {
+    "none": PLAIN,
+    "chunked cross-entropy": PLAIN | {"cross_entropy_chunk": CHUNK},
+    "compiled layers": PLAIN | {"compile_layers": True},
+    "flash attention": PLAIN | {"flash_attention": True},
+    "fused optimiser": PLAIN | {"fused_optimiser": True},
+    "all": FAST,
+}
+
+
+def lora(rank: int) -> dict:
+    """Return LoRA on all linear layers."""
+    return {
+        "method": "lora", "rank": rank, "alpha": 2 * rank, "dropout": 0.0,
+        "target_modules": LINEAR, "a_init": "kaiming",
+    }  # fmt: skip
+
+
+_FISHER = {"strength": 1.0, "fisher": "sampled", "rows": 8, "draws": 1}
+_GEM = {"memory_rows": 8, "batch_rows": 2, "margin": 0.0}
+METHODS = {
+    "sft": {"method": "sft"},
+    **{f"lora r{rank}": lora(rank) for rank in (4, 8, 16, 32, 64)},
+    "dora": {k: v for k, v in lora(16).items() if k != "a_init"} | {"method": "dora"},
+    "houlsby": {
+        "method": "houlsby", "bottleneck": 64, "activation": "gelu", "init_std": 0.01,
+        "train_norms": True,
+    },
+    "prefix": {"method": "prefix", "length": 16, "reparameterisation": None, "init_std": 0.02},
+    "ewc": {"method": "sft", "continual": {"ewc": _FISHER}},
+    "gem": {"method": "sft", "continual": {"gem": _GEM}},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: ``stack`` trains ``label`` with ``rows`` x ``length`` tokens a step."""
+
+    part: str
+    stack: str
+    label: str
+    rows: int
+    length: int
+    precision: str = "bf16-true"
+    method: dict = field(default_factory=dict)
+    fast: dict = field(default_factory=dict)
+    change: str = ""
+    repeat: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells the case from all others."""
+        return "/".join(
+            str(getattr(self, key))
+            for key in (
+                "part", "stack", "label", "change", "precision", "rows", "length", "repeat"
+            )
+        )  # fmt: skip
+
+    def columns(self) -> dict:
+        """Return what the tables say of the case."""
+        return {k: v for k, v in asdict(self).items() if k not in ("method", "fast")}
+
+    def exceeds(self, row: dict) -> bool:
+        """Tell whether a measured row was the same with no more tokens a step."""
+        same = ("stack", "label", "precision", "change")
+        return all(row[k] == getattr(self, k) for k in same) and (
+            self.rows * self.length >= row["rows"] * row["length"]
+        )
+
+
+def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
+    """Yield the cases of the parts; those that are compared stand beside each other."""
+    small = shape == "tiny"
+    length, rows = (32, 2) if small else (1024, 8)
+    pair = {name: METHODS[name] for name in ("sft", "lora r16")}
+    if "speed" in parts:
+        for repeat in range(repeats):
+            for label, method in pair.items():
+                for stack in ("transformers", "nemo"):
+                    yield Case("speed", stack, label, rows, length, method=method, fast=FAST,
+                               repeat=repeat)  # fmt: skip
+    if "gains" in parts:
+        for label, method in pair.items():
+            for change, fast in GAINS.items():
+                yield Case("gains", "nemo", label, rows, length, method=method, fast=fast,
+                           change=change)  # fmt: skip
+    if "batches" in parts:
+        for larger in (4,) if small else (16, 32, 64):
+            for label, method in pair.items():
+                for stack in ("transformers", "nemo"):
+                    yield Case("batches", stack, label, larger, length, method=method, fast=FAST)
+    if "methods" in parts:
+        for more in (1, 2) if small else (2, 4, 8, 16):
+            for label, method in METHODS.items():
+                yield Case("methods", "nemo", label, more, 2 * length, method=method, fast=FAST)
+    if "precisions" in parts:
+        # torch has float16 with a loss scale on a GPU only.
+        kinds = ["32-true", "bf16-true", "bf16-mixed", *([] if small else ["16-mixed"])]
+        for label, method in pair.items():
+            for kind in kinds:
+                # A fused optimiser would unscale the gradients itself.
+                fast = FAST | {"fused_optimiser": False}
+                yield Case("precisions", "nemo", label, rows, length, kind, method, fast)

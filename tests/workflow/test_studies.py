@@ -1,0 +1,37 @@
+"""The other studies plan the same work as the default one, from a published model."""
+
+import pytest
+
+
+@pytest.mark.parametrize(("study", "package"), [("smollm", {"download_model": 1}), ("qwen", {})])
+def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study, package):
+    planned = {}
+    for name in ("config", study):
+        edited.studies = [f"config/{name}.yaml"]
+        planned[name] = edited.planned("all", options=["--profile", "profiles/gpu"])
+    trained = {
+        name: planned["config"].pop(name) for name in ("tokenizer", "initial_model", "pretrain")
+    }
+    assert set(trained.values()) == {1}
+    assert planned[study].pop("pretrained") == 1
+    assert planned[study].pop("download_model", None) == package.get("download_model")
+    # `seeds_per_job: 1` makes three rules of one.
+    names = {name.rpartition("_")[0] if name[-1].isdigit() else name for name in planned[study]}
+    # How words are segmented has nothing to do with the model, and is in the default study alone.
+    expected = {name for name in planned["config"] if not name.startswith("segment")}
+    assert names == expected
+    for name in ("corpus", "tokens", "search", "ablation", "figure"):
+        assert planned[study][name] == planned["config"][name]
+
+
+def test_a_job_on_a_gpu_asks_for_one_and_others_for_none(edited):
+    edited.studies = ["config/smollm.yaml"]
+    output = edited.run("all", options=["-n", "--profile", "profiles/gpu"]).stdout
+    for block in output.split("\n\n"):
+        rule = next(
+            (x.split()[1].rstrip(":") for x in block.splitlines() if x.startswith("rule ")), ""
+        )
+        if rule.startswith(("adapt", "search", "ablation", "evaluate")):
+            assert "gpu=1" in block, block
+        elif rule in ("corpus", "tokens", "pretrained"):
+            assert "gpu=1" not in block, block
