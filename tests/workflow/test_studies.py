@@ -3,24 +3,20 @@
 import pytest
 
 
-@pytest.mark.parametrize(("study", "package"), [("smollm", {"download_model": 1}), ("qwen", {})])
-def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study, package):
+@pytest.mark.parametrize("study", ["smollm", "qwen"])
+def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study):
     planned = {}
     for name in ("config", study):
         edited.studies = [f"config/{name}.yaml"]
         planned[name] = edited.planned("all", options=["--profile", "profiles/gpu"])
-    trained = {
-        name: planned["config"].pop(name) for name in ("tokenizer", "initial_model", "pretrain")
-    }
-    assert set(trained.values()) == {1}
-    assert planned[study].pop("pretrained") == 1
-    assert planned[study].pop("download_model", None) == package.get("download_model")
+    assert planned["config"].pop("pretrain") == 1
+    assert planned[study].pop("adopt") == 1
     # `seeds_per_job: 1` makes three rules of one.
     names = {name.rpartition("_")[0] if name[-1].isdigit() else name for name in planned[study]}
-    # How words are segmented has nothing to do with the model, and is in the default study alone.
-    expected = {name for name in planned["config"] if not name.startswith("segment")}
-    assert names == expected
-    for name in ("corpus", "tokens", "search", "ablation", "figure"):
+    # How words are segmented and text is tokenized is studied in the default study alone.
+    alone = ("segment", "study_", "raw_corpus")
+    assert names == {name for name in planned["config"] if not name.startswith(alone)}
+    for name in ("corpus", "search", "ablation", "initial_model"):
         assert planned[study][name] == planned["config"][name]
 
 
@@ -33,5 +29,5 @@ def test_a_job_on_a_gpu_asks_for_one_and_others_for_none(edited):
         )
         if rule.startswith(("adapt", "search", "ablation", "evaluate")):
             assert "gpu=1" in block, block
-        elif rule in ("corpus", "tokens", "pretrained"):
+        elif rule in ("corpus", "tokens", "adopt"):
             assert "gpu=1" not in block, block
