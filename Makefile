@@ -24,7 +24,7 @@ FILE ?=
 WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
-  test-browser test-slurm lint bench notice lock clean
+  test-browser test-slurm lint bench bench-gpu notice lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -103,6 +103,12 @@ status: setup  ## what is done, running, failed, how long is left (WATCH=5: one 
 
 crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished study
 	python scripts/write_crate.py $(STUDY_FILE)
+
+# On one card: this project's training step beside a plain loop, and what each method takes. Stopped,
+# it goes on where it was; OUTPUT=folder for the tables.
+OUTPUT ?= results/bench-gpu
+bench-gpu: setup  ## measure training on a GPU (OUTPUT=folder)
+	python benchmarks/bench_gpu.py --output $(OUTPUT) --work $(OUTPUT)/work
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE

@@ -103,12 +103,14 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
     """Yield the cases of the parts; those that are compared stand beside each other."""
     small = shape == "tiny"
     length, rows = (32, 2) if small else (1024, 8)
+    # Compiling takes a CPU longer than all the rest; its gain has a case of its own.
+    quick = FAST | {"compile_layers": not small}
     pair = {name: METHODS[name] for name in ("sft", "lora r16")}
     if "speed" in parts:
         for repeat in range(repeats):
             for label, method in pair.items():
                 for stack in ("transformers", "nemo"):
-                    yield Case("speed", stack, label, rows, length, method=method, fast=FAST,
+                    yield Case("speed", stack, label, rows, length, method=method, fast=quick,
                                repeat=repeat)  # fmt: skip
     if "gains" in parts:
         for label, method in pair.items():
@@ -119,16 +121,16 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
         for larger in (4,) if small else (16, 32, 64):
             for label, method in pair.items():
                 for stack in ("transformers", "nemo"):
-                    yield Case("batches", stack, label, larger, length, method=method, fast=FAST)
+                    yield Case("batches", stack, label, larger, length, method=method, fast=quick)
     if "methods" in parts:
         for more in (1, 2) if small else (2, 4, 8, 16):
             for label, method in METHODS.items():
-                yield Case("methods", "nemo", label, more, 2 * length, method=method, fast=FAST)
+                yield Case("methods", "nemo", label, more, 2 * length, method=method, fast=quick)
     if "precisions" in parts:
         # torch has float16 with a loss scale on a GPU only.
         kinds = ["32-true", "bf16-true", "bf16-mixed", *([] if small else ["16-mixed"])]
         for label, method in pair.items():
             for kind in kinds:
                 # A fused optimiser would unscale the gradients itself.
-                fast = FAST | {"fused_optimiser": False}
+                fast = quick | {"fused_optimiser": False}
                 yield Case("precisions", "nemo", label, rows, length, kind, method, fast)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from jadapt.errors import UserError
-from jadapt.files import atomic
+from jadapt.files import atomic, write_text
 
 ROWS = "rows.jsonl"
 COLUMNS = [
@@ -20,7 +20,7 @@ COLUMNS = [
 
 
 def read(path: Path) -> list[dict]:
-    """Read the rows of earlier calls; one cut off by the end of a process is left out."""
+    """Read the rows of earlier calls; one cut off by the end of a process is taken away."""
     if not path.exists():
         return []
     rows = []
@@ -28,7 +28,8 @@ def read(path: Path) -> list[dict]:
         try:
             rows.append(json.loads(text))
         except json.JSONDecodeError:
-            continue
+            break
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Published base models, from a package or from the Hub: made a checkpoint, or refused in a line."""
+"""Published base models, from a package or from the Hub: made checkpoints, or refused."""
 
 import json
 import os
