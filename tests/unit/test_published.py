@@ -115,8 +115,9 @@ def test_offline_the_cache_serves_the_pinned_revision_which_becomes_the_base(rep
         tmp_path / "tokenizer", "--output", tmp_path / "initial", home=tmp_path, HF_HUB_OFFLINE="1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    settings = json.dumps(tiny_study.SETTINGS | {"run": "base"})
     done = script(
-        "adopt_model.py", "--settings", json.dumps(tiny_study.SETTINGS | {"run": "base"}), "--seed", 1, "--model", tmp_path / "initial",
+        "adopt_model.py", "--settings", settings, "--seed", 1, "--model", tmp_path / "initial",
         "--output", tmp_path / "base/models/english", "--run", tmp_path / "base", home=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
