@@ -20,6 +20,7 @@ from jadapt import origin, seals
 from jadapt.data.tokens import FORMAT_VERSION
 from jadapt.errors import UserError
 from jadapt.files import sha256_file, write_json
+from jadapt.methods.base import Method
 from jadapt.models import scratch
 from jadapt.training import memory, provenance
 from jadapt.training.module import AdaptationModule
@@ -133,17 +134,26 @@ class Bench:
         """Measure one case; running out of memory is a result too."""
         torch.manual_seed(1)
         self._clear()
+        held = torch.cuda.memory_allocated() if self.device.type == "cuda" else 0
         try:
             measured = (self._nemo if case.stack == "nemo" else self._plain)(case)
+            # Of the case before, which would be counted as this one's activations.
+            measured["held_mib"] = held / memory.MEBIBYTE
         except (torch.OutOfMemoryError, UserError) as error:
             cause = error if isinstance(error, torch.OutOfMemoryError) else error.__cause__
             if not isinstance(cause, torch.OutOfMemoryError):
                 raise
             measured = {"full": True}
         finally:
-            self.module.model = None
-            self._clear()
+            self._forget()
         return measured
+
+    def _forget(self) -> None:
+        """Let go of everything that holds the model or the optimiser of a case."""
+        module = self.module
+        module.begin_run(Method({}), ())
+        module.prepare = Method
+        module.optim = module._trainer = None
 
     def _nemo(self, case: Case) -> dict:
         settings = {

@@ -53,8 +53,8 @@ if PRETRAINED:
         resources:
             **on_cluster("initial_model", mem_mb=2000, runtime=30),
         params:
-            code=code("adopt_model.py"),
-            settings=as_json(MODELS["models"][config["model"]]),
+            code=code("adopt_model.py", "origin.py", "training/provenance.py"),
+            settings=as_json(runs.run_settings(config, "base")),
             seed=runs.base_seed(config),
             model=subpath(input.model, parent=True),
             output=subpath(output.model, parent=True),

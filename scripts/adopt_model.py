@@ -15,7 +15,7 @@ from jadapt.files import load_settings, write_json, write_text
 def main() -> None:
     """Parse the command line; copy the model and describe a run of no steps."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="its entry in config/models.yaml")
+    parser.add_argument("--settings", required=True, help="the base run's resolved configuration")
     parser.add_argument("--seed", type=int, required=True, help="names the run")
     parser.add_argument("--model", type=Path, required=True, help="the checkpoint")
     parser.add_argument("--output", type=Path, required=True, help="folder of the base model")
@@ -24,6 +24,8 @@ def main() -> None:
     settings = load_settings(arguments.settings)
 
     from safetensors import safe_open
+
+    from jadapt.training import provenance
 
     started = time.time()
     seals.check_folder(arguments.model)
@@ -36,18 +38,13 @@ def main() -> None:
     write_json(
         arguments.run / "run.json",
         {
-            "settings": {
-                "run": "base",
-                "seed": arguments.seed,
-                "model": settings,
-                "global_batch_size": 0,
-                "sequence_length": 0,
-            },
+            **provenance.describe({**settings, "seed": arguments.seed, "learning_rate": None}),
             "parameters": count,
             "trainable_parameters": 0,
             "steps": 0,
             "tokens": 0,
             "training_seconds": 0.0,
+            "final_training_loss": None,
             "seconds": time.time() - started,
         },
     )

@@ -62,6 +62,17 @@ def test_under_autocast_the_products_are_in_bfloat16_and_gradients_in_float32():
         assert (mine.grad - theirs.grad).abs().max() < 2e-2 * theirs.grad.abs().max()
 
 
+def test_the_mean_is_exact_where_bfloat16_is_the_default_type():
+    hidden, weight, labels = inputs(torch.float32, rows=301)
+    expected = linear_cross_entropy(hidden, weight, labels, 64)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        loss = linear_cross_entropy(hidden, weight, labels, 64)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert loss.item() == expected.item()
+
+
 def test_a_frozen_output_layer_gets_no_gradient_and_nothing_scored_is_no_loss():
     hidden, weight, labels = inputs(torch.float32)
     linear_cross_entropy(hidden, weight.requires_grad_(False), labels, 8).backward()

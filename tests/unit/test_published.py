@@ -12,6 +12,7 @@ import torch
 
 import tiny_gguf
 import tiny_model
+import tiny_study
 from jadapt import seals
 from jadapt.errors import UserError
 from jadapt.files import read_json, sha256_file, write_json
@@ -114,8 +115,9 @@ def test_offline_the_cache_serves_the_pinned_revision_which_becomes_the_base(rep
         tmp_path / "tokenizer", "--output", tmp_path / "initial", home=tmp_path, HF_HUB_OFFLINE="1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    settings = json.dumps(tiny_study.SETTINGS | {"run": "base"})
     done = script(
-        "adopt_model.py", "--settings", entry, "--seed", 1, "--model", tmp_path / "initial",
+        "adopt_model.py", "--settings", settings, "--seed", 1, "--model", tmp_path / "initial",
         "--output", tmp_path / "base/models/english", "--run", tmp_path / "base", home=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -125,4 +127,5 @@ def test_offline_the_cache_serves_the_pinned_revision_which_becomes_the_base(rep
     run = read_json(tmp_path / "base/run.json")
     assert run["parameters"] == model.num_parameters()
     assert run["steps"] == run["trainable_parameters"] == 0
+    assert run["device"] and run["versions"]["torch"] and run["settings"]["seed"] == 1
     assert (tmp_path / "base/train.jsonl").read_text() == ""

@@ -90,7 +90,9 @@ def _run(study: Study, name: str, seed: int) -> dict[str, Any]:
         "learning_rate": settings["learning_rate"],
         "seconds": seconds,
         "gpu_hours": seconds * devices / HOUR,
-        "diverged": not math.isfinite(run["final_training_loss"]),
+        # A published model, which was not trained here, has no loss.
+        "diverged": run["final_training_loss"] is not None
+        and not math.isfinite(run["final_training_loss"]),
         "run_sha256": sha256_file(path),
         "log_sha256": sha256_file(path.with_name("train.jsonl")),
         "evaluation_sha256": sha256_file(study.evaluation(name, seed)),

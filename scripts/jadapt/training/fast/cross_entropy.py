@@ -45,8 +45,9 @@ class LinearCrossEntropy(torch.autograd.Function):
         hidden_gradient = torch.empty_like(inputs) if wanted[0] else None
         weight_gradient = torch.zeros_like(weight) if wanted[1] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        # A tensor, so that nothing waits for the device; without labels the loss is 0.
-        share = 1.0 / (labels != IGNORED).sum().clamp(min=1)
+        # A tensor, so that nothing waits for the device; without labels the loss is 0. In float32
+        # by name: the default type is bfloat16 within a step of bf16-true.
+        share = (labels != IGNORED).sum().clamp(min=1).float().reciprocal()
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(labels), chunk):
                 part = slice(start, start + chunk)

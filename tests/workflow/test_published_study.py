@@ -1,0 +1,87 @@
+"""A study of a published model on a CPU: from Qwen2-shaped weights in the mirror to tables."""
+
+import csv
+import json
+import random
+
+import pytest
+import yaml
+
+import tiny_gguf
+import tiny_model
+from jadapt.models.gguf import GgufFile
+
+pytestmark = pytest.mark.chain
+
+STUDY = {
+    "study": "published",
+    "model": "qwen25",
+    "seeds": [1],
+    "mirror": "mirror",
+    "corpora": {"domains": ["home", "abroad"]},
+    "training": {
+        "accelerator": "cpu", "threads": 1, "precision": "32-true", "sequence_length": 32,
+        "global_batch_size": 2, "micro_batch_size": 2, "steps": 4, "warmup_steps": 1,
+        "log_interval": 2, "validation_interval": 4, "validation_tokens": 200,
+        "checkpoint_interval": 10,
+    },
+    "pretraining": {"domain": "home"},
+    "sequence": ["abroad"],
+    "ablations": {},
+    "evaluation": {"domains": ["home", "abroad"], "maximum_tokens": 400, "batch_size": 4},
+}  # fmt: skip
+
+
+@pytest.fixture
+def published(edited):
+    """The clone with two domains of its own and a mirror that holds the repository."""
+    catalogue = yaml.safe_load((edited.path / "config/corpora.yaml").read_text())
+    generator = random.Random(1)
+    for domain, language, words in (("home", "en", "the cat sat"), ("abroad", "ja", "猫が 東京で")):
+        name = f"config/{domain}.jsonl"
+        with open(edited.path / name, "w", encoding="utf-8") as stream:
+            for number in range(300):
+                text = " ".join(generator.choices(words.split(), k=12)) + f" {number}."
+                stream.write(json.dumps({language: text}, ensure_ascii=False) + "\n")
+        catalogue["sources"][domain] = {
+            "kind": "local", "path": name, "licence": "CC0-1.0", "attribution": "me",
+        }  # fmt: skip
+        catalogue["domains"][domain] = {"language": language, "sources": [domain]}
+    (edited.path / "config/corpora.yaml").write_text(yaml.safe_dump(catalogue, allow_unicode=True))
+    study = yaml.safe_load((edited.path / "config/qwen.yaml").read_text())
+    for key, value in STUDY.items():
+        study[key] = study[key] | value if isinstance(study[key], dict) and value else value
+    study["methods"] = {"sft": study["methods"]["sft"] | {"learning_rate": 1e-3}}
+    (edited.path / "config/published.yaml").write_text(yaml.safe_dump(study, allow_unicode=True))
+    edited.studies = ["config/published.yaml"]
+    edited.environment.pop("JADAPT_MIRROR")
+    folder = edited.path / "mirror" / "Qwen" / "Qwen2.5-0.5B"
+    model = tiny_model.build(seed=2)
+    model.resize_token_embeddings(len(tiny_gguf.TOKENS))
+    model.save_pretrained(folder)
+    tokenizer = GgufFile(tiny_gguf.write(edited.path / "t.gguf", tiny_gguf.model())).tokenizer()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    return edited
+
+
+def test_a_repository_of_the_hub_is_adapted_and_measured(published):
+    results = published.path / "results" / "published"
+    names = ["metrics.csv", "efficiency.csv", "curves.csv", "manifest.json"]
+    published.run(*(f"results/published/{name}" for name in names))
+    tables = {}
+    for name in names[:3]:
+        with open(results / name, encoding="utf-8", newline="") as stream:
+            tables[name] = list(csv.DictReader(stream))
+    bits = {
+        (row["method"], row["evaluated_on"]): float(row["value"])
+        for row in tables["metrics.csv"]
+        if row["metric"] == "bits_per_byte"
+    }
+    assert set(bits) == {(m, d) for m in ("base", "sft") for d in ("home", "abroad")}
+    # Random weights need about log2(263) bits for a byte; training lowers that on its task.
+    assert bits["sft", "abroad"] < bits["base", "abroad"]
+    # What the published model cost is not known, so that it has no row.
+    assert {row["method"] for row in tables["efficiency.csv"]} == {"sft"}
+    assert {row["method"] for row in tables["curves.csv"]} == {"sft"}
+    runs = json.loads((results / "manifest.json").read_text())["runs"]
+    assert [(run["run"], run["diverged"]) for run in runs] == [("base", False), ("sft", False)]
