@@ -151,7 +151,7 @@ class Bench:
     def _forget(self) -> None:
         """Let go of everything that holds the model or the optimiser of a case."""
         module = self.module
-        module.begin_run(Method({}), ())
+        module.begin_run(self._weights(), Method({}), ())
         module.prepare = Method
         module.optim = module._trainer = None
 

@@ -15,7 +15,8 @@ COLUMNS = [
     "stack", "label", "change", "precision", "rows", "length", "repeat", "full",
     "trainable_parameters", "tokens_per_second", "seconds_a_million_tokens",
     "utilisation_percent", "loader_percent", "warmup_seconds", "peak_mib", "weights_mib",
-    "gradients_mib", "optimiser_mib", "activations_mib", "held_mib", "device", "shape", "versions", "commit",
+    "gradients_mib", "optimiser_mib", "activations_mib", "held_mib", "device",
+    "shape", "versions", "commit",
 ]  # fmt: skip
 
 
