@@ -275,6 +275,13 @@ def pixels(path):
         return np.asarray(image)
 
 
+def test_nothing_was_written_outside_the_working_directory_and_the_cache(
+    study, nothing_left_elsewhere
+):
+    """Training, notebooks, the paper, pip. Before the kill: what is killed cannot tidy up."""
+    nothing_left_elsewhere()
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     """SIGKILL in the middle of training, then the same command again.
 
@@ -399,13 +406,6 @@ def test_a_finished_clone_at_another_path_of_another_user_reruns_nothing(study, 
     assert metrics.read_bytes() == before
     if user:
         assert metrics.stat().st_uid == 65534
-
-
-def test_nothing_was_written_outside_the_working_directory_and_the_cache(
-    study, nothing_left_elsewhere
-):
-    """Of all the commands above: training, notebooks, the paper, pip."""
-    nothing_left_elsewhere()
 
 
 def test_a_token_in_the_environment_is_never_written_down(study, elsewhere):
