@@ -162,11 +162,8 @@ def test_a_study_in_scope_gets_a_verdict(study):
 
 def test_conditions_follow_the_configuration():
     published = claims.read(CLAIMS)
-    config = {
-        "model": "qwen",
-        "training": {"accelerator": "gpu", "precision": "bf16-mixed"},
-        "methods": {"lora": {"rank": 16}},
-    }
+    config = yaml.safe_load((ROOT / "config" / "qwen.yaml").read_text(encoding="utf-8"))
+    # The study of the claims' own model meets them all.
     assert published.unmet(config) == []
     config["methods"]["lora"]["rank"] = 8
     config["training"]["accelerator"] = "cpu"
@@ -225,6 +222,17 @@ def test_a_run_that_diverged_decides_nothing(study):
     broken = runs.Tables(metrics, study.efficiency, study.curves, study.corpora, study.grid)
     table = ledger.judge(claims.read(CLAIMS), broken, []).set_index("id")
     assert table.loc["lora_learns_less", "reason"] == "a run that it needs has no finite result"
+
+
+def test_the_ends_of_an_ablation_are_numbers_not_words(study):
+    found = measures.Measures(study, {})
+    for word, rank in (("lowest", "2"), ("highest", "32")):
+        ends = found.ablation("lora_rank", word, "tasks", "bits_per_byte")
+        assert ends.equals(found.ablation("lora_rank", rank, "tasks", "bits_per_byte"))
+    with pytest.raises(measures.Untestable, match="no two numbers"):
+        found.ablation("lora_a_init", "lowest", "tasks", "bits_per_byte")
+    with pytest.raises(measures.Untestable, match="no ablation 'rank'"):
+        found.ablation("rank", "lowest", "tasks", "bits_per_byte")
 
 
 def test_every_function_has_a_signature_and_a_definition(study):

@@ -16,6 +16,7 @@ from jadapt.reporting.expressions import HOME, LAYERS, TASKS
 from jadapt.reporting.labels import BASE
 from jadapt.reporting.runs import Tables
 
+EXTREMES = {"lowest": pd.Series.idxmin, "highest": pd.Series.idxmax}
 # Costs that follow from the configuration and not from chance.
 COUNTED = ("parameters", "trainable_parameters", "trainable_percent", "steps", "tokens")
 
@@ -87,11 +88,19 @@ class Measures:
         return self._noted(run, values)
 
     def ablation(self, name: str, variant: str, domain: str, metric: str) -> pd.Series:
-        """Return a metric of a varied run at its chosen rate, on validation text."""
+        """Return a metric of a varied run at its chosen rate, on validation text.
+
+        ``variant`` is a value, or ``lowest`` or ``highest`` of those that are numbers.
+        """
         grid = self.tables.grid
         rows = pd.DataFrame() if grid is None or grid.empty else grid[grid["ablation"] == name]
         if rows.empty:
             raise Untestable(f"the study has no ablation '{name}'")
+        if variant in EXTREMES:
+            numbers = pd.to_numeric(rows["variant"], errors="coerce")
+            if numbers.nunique() < 2:
+                raise Untestable(f"the ablation '{name}' has no two numbers to compare")
+            variant = rows["variant"][EXTREMES[variant](numbers)]
         rows = rows[(rows["variant"] == variant) & (rows["metric"] == metric) & rows["selected"]]
         places = {TASKS: self.tasks, HOME: [self.home]}.get(domain, [domain])
         rows = rows[rows["evaluated_on"].isin(places)]
