@@ -153,7 +153,6 @@ class Bench:
         module = self.module
         module.begin_run(self._weights(), Method({}), ())
         module.prepare = Method
-        module.optim = module._trainer = None
 
     def _nemo(self, case: Case) -> dict:
         settings = {

@@ -165,6 +165,8 @@ class Search:
     def _base_rows(self) -> Iterator[tuple]:
         model = checkpoint(self.model)
         model.config.use_cache = False
+        if self.settings["variants"][0]["settings"]["accelerator"] == "gpu":
+            model.to("cuda")
         for domain, metric, value, unit, n in self._evaluate(model):
             yield (
                 self.study, "base", "", "", repr(0.0), 0, domain, metric, repr(value), unit, n,

@@ -76,6 +76,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
         self.skipped_steps = 0
         self.model = None
+        # What NeMo and Lightning left on this object holds the optimiser, and that the weights.
+        self.__dict__.pop("configure_optimizers", None)
+        self.optim = self._trainer = None
         self.model_name = str(model_directory)
         self.context = None
         self.start_from = None
