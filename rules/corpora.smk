@@ -68,7 +68,8 @@ rule corpus:
         **on_cluster("corpus", mem_mb=3000, runtime=60),
     params:
         code=code("build_corpus.py", "corpora", "text"),
-        settings=corpus_settings,
+        # Not the function itself: Snakemake would pass resources and all to its keyword arguments.
+        settings=lambda wildcards: corpus_settings(wildcards),
         fetched=lambda wildcards, input: [
             f"{source}={path}"
             for source, path in zip(SOURCES_OF[wildcards.domain], input.fetched)
