@@ -189,6 +189,25 @@ END
   echo "export SLURM_CONF=$folder/etc/slurm.conf" > "$folder/env.sh"
 }
 
+# Snakemake's jobs lose SLURM_CONF with the other variables of SLURM: the usual place must lead here.
+link_configuration() {
+  local name
+  mkdir -p /etc/slurm
+  if [ -e /etc/slurm/slurm.conf ] && [ ! -L /etc/slurm/slurm.conf ]; then
+    die "/etc/slurm/slurm.conf is of another cluster on this machine; move it away for the test"
+  fi
+  for name in slurm gres; do ln -sfn "$folder/etc/$name.conf" "/etc/slurm/$name.conf"; done
+}
+
+unlink_configuration() {
+  local name
+  for name in slurm gres; do
+    case "$(readlink "/etc/slurm/$name.conf")" in
+      "$folder"/etc/*) rm -f "/etc/slurm/$name.conf" ;;
+    esac
+  done
+}
+
 start_munge() {
   if ! pid_of munged > /dev/null; then
     [ -s "$folder/munge/munge.key" ] || head -c 1024 /dev/urandom > "$folder/munge/munge.key"
@@ -281,6 +300,7 @@ up() {
   done
   write_gpus
   write_configuration
+  link_configuration
   start_munge
   start_database
   start_slurm
@@ -301,6 +321,7 @@ down() {
     fi
   fi
   for daemon in slurmd slurmctld slurmdbd mariadbd munged; do stop "$daemon"; done
+  unlink_configuration
   if [ "$purge" = --purge ]; then
     rm -rf "$folder"/{.lock,etc,state,spool,log,run,munge,dev,mysql,env.sh}
   fi
