@@ -102,9 +102,10 @@ def hub_mirror(models):
 
 
 def only_optional(source):
-    """Whether every domain that reads this source can do without it; models cannot be missing."""
+    """Whether everything that reads this source can do without it: gold segmentation can, models
+    and most domains cannot."""
     users = [domain for domain, names in SOURCES_OF.items() if source in names]
-    return bool(users) and all(
+    return bool(users or source in GOLD_SOURCES) and all(
         CATALOGUE["domains"][domain].get("optional", False) for domain in users
     )
 
