@@ -15,6 +15,8 @@ SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
   snakemake $(STUDY_FILE) $(if $(RESULTS),--config results=$(RESULTS)) --cores $(CORES) \
   --rerun-incomplete --show-failed-logs
 TESTS ?=
+# Two at a time: each of them loads NeMo, in a gigabyte.
+UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit
 
 .DEFAULT_GOAL := help
 RUNS ?=
@@ -53,10 +55,10 @@ report: setup  ## write report.zip: figures, tables and paper with their caption
 	$(SNAKEMAKE) --report report.zip all
 
 test: setup  ## run every test, the whole chain on real packages among them
-	pytest $(TESTS)
+	$(if $(TESTS),pytest $(TESTS),$(UNIT) && pytest tests/workflow)
 
 test-fast: setup  ## run the tests that need no download
-	pytest -m "not chain" $(TESTS)
+	$(if $(TESTS),pytest -m "not chain" $(TESTS),$(UNIT) && pytest -m "not chain" tests/workflow)
 
 test-browser: setup  ## look at the HTML page in Chromium (Debian: apt-get install chromium)
 	pytest tests/browser
