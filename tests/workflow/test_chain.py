@@ -233,7 +233,7 @@ def test_a_finished_study_is_released_compared_and_traced(study):
         done = script(study, "release", check=False)
         assert done.returncode == 1
         assert "not released: lora, seed 1: not trained" in done.stdout
-        assert not released.parent.exists()
+        assert not released.exists()
     finally:
         run.with_name("gone.json").rename(run)
     assert f"released {1 + len(METHODS)} runs" in script(study, "release").stdout

@@ -1,6 +1,7 @@
 """A newcomer's clone with released results: what is made from them, and what is not run."""
 
 import json
+import shutil
 
 import pytest
 
@@ -15,6 +16,7 @@ def released(edited):
     models = settings.read_yaml(edited.path / "config/models.yaml")["models"]
     described = {**config, "model": {"name": config["model"], **models[config["model"]]}}
     folder = edited.path / "paper/released/mini"
+    shutil.rmtree(folder.parent, ignore_errors=True)
     released_example.write(
         folder, described, methods=list(config["methods"]), tasks=config["sequence"]
     )
@@ -42,6 +44,12 @@ def test_no_figure_no_table_and_not_the_paper_runs_anything_heavy(released):
     assert set(planned) <= {*targets, "claims"}
     # Without the switch, the same clone would train.
     assert "adapt" in released.planned(targets[0])
+
+
+def test_the_authors_have_released_the_default_study(edited):
+    edited.studies = ["config/config.yaml"]
+    planned = edited.planned("all", options=["--config", "results=released"])
+    assert set(planned) == {"figure", "table", "claims", "paper"}
 
 
 def test_a_figure_is_drawn_from_released_results(released):

@@ -1,4 +1,4 @@
-"""What tokenizers do to text and to small models: the table, the figure, what the text says.
+"""What tokenizers do to text and to small models: the table, and what the text says.
 
 Tokenizers whose names begin with ``raw_`` were measured on text without normalisation. They compare
 with each other only.
@@ -11,20 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from jadapt.reporting import style
-from jadapt.reporting.labels import SCRIPTS, domain_label, tokenizer_label
+from jadapt.reporting.labels import tokenizer_label
 from jadapt.reporting.statistics import Estimate, estimate
 from jadapt.reporting.summaries import BITS, put
 
 ALL, TEXT = "all", "text"
 RAW, NONE = "raw_", "raw_none"
 FERTILITY = "tokens_per_character"
-SHOWN = ("hiragana", "katakana", "kanji", "other")
-MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 @dataclass(frozen=True)
@@ -79,44 +73,6 @@ def tokenizers_table(table: pd.DataFrame) -> pd.DataFrame:
         put(row, "bits_per_byte:small model", bits(table, name))
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def fertility(table: pd.DataFrame) -> Figure:
-    """Draw tokens a character: one panel a script, one row a tokenizer, one shape a domain."""
-    rows = table[(table["metric"] == FERTILITY) & (table["script"] != ALL)]
-    shown = [script for script in SHOWN if script in set(rows["script"])]
-    tokenizers = names(table)
-    domains = list(rows["domain"].unique())
-    figure, axes = pyplot.subplots(
-        1, len(shown), figsize=(style.WIDTH, 1.2 + 0.27 * len(tokenizers)), squeeze=False,
-        sharey=True, layout="constrained",
-    )  # fmt: skip
-    offsets = np.linspace(-0.22, 0.22, len(domains)) if len(domains) > 1 else [0.0]
-    for axis, script in zip(axes[0], shown, strict=True):
-        for offset, domain, marker in zip(offsets, domains, MARKERS, strict=False):
-            own = rows[(rows["script"] == script) & (rows["domain"] == domain)]
-            values = own.set_index("tokenizer")["value"].reindex(tokenizers)
-            axis.plot(
-                values, np.arange(len(tokenizers)) + offset, marker, color=style.BLUE,
-                markersize=4.2, markeredgecolor="white", markeredgewidth=0.4,
-            )  # fmt: skip
-        axis.axvline(1, color="#999999", linewidth=0.7, zorder=1)
-        axis.set_title(SCRIPTS[script], linespacing=1.3)
-        axis.set_xlim(left=0)
-        axis.tick_params(axis="y", length=0)
-    axes[0][0].set_yticks(range(len(tokenizers)), [tokenizer_label(name) for name in tokenizers])
-    axes[0][0].set_ylim(len(tokenizers) - 0.5, -0.5)
-    figure.supxlabel("tokens per character", fontsize=8)
-    if len(domains) > 1:
-        figure.legend(
-            handles=[
-                Line2D([], [], linestyle="none", color="#555555", marker=marker, markersize=4.5,
-                       label=domain_label(domain))
-                for domain, marker in zip(domains, MARKERS, strict=False)
-            ],
-            loc="outside upper center", ncols=len(domains), handlelength=1.0,
-        )  # fmt: skip
-    return figure
 
 
 def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
