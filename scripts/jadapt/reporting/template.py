@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib_fontja
 import typst
 
 from jadapt.errors import UserError
@@ -147,6 +146,8 @@ def compile_pages(source: Path, *, ppi: float = 80) -> list[bytes]:
 
 
 def _compile(source: Path, **options: Any) -> list[bytes]:
+    import matplotlib_fontja  # loads matplotlib, which nothing else of the text needs
+
     try:
         compiler = typst.Compiler(
             source,
