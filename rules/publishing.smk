@@ -10,16 +10,11 @@ STUDY_TOKENS = [
 ]
 
 
-# The script finds these files itself: the paths of a thousand runs fit on no command line.
+# The script finds runs and evaluations itself: the paths of a thousand runs fit on no command line.
+# Nor are they inputs, of which Snakemake looks at each for a while: the tables are made from them.
 rule manifest:
     input:
         tables=TABLES.values(),
-        runs=all_files("run.json"),
-        logs=all_files("train.jsonl"),
-        evaluations=[
-            f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
-        ],
-        searches=SEARCH_TABLES,
         tokens=STUDY_TOKENS,
         corpora=[f"{RESULTS}/corpora/{domain}/manifest.json" for domain in DOMAINS],
         tokenizer=TOKENIZER,
