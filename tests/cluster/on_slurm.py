@@ -126,7 +126,7 @@ class ClusterClone(Clone):
         return trainer
 
 
-def wait_for(condition, what, seconds=240):
+def wait_for(condition, what, seconds=600):
     """Wait until ``condition()`` holds; looked at so often that a fast run is met in the middle."""
     deadline = time.monotonic() + seconds
     while not condition():
