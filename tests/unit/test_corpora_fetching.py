@@ -343,3 +343,23 @@ def test_a_missing_local_file_ends_the_script_with_one_line(tmp_path):
     assert done.stderr.startswith("error: source own: ")
     assert "absent.txt: no such file" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_pip_leaves_nothing_in_the_home_of_a_user_with_rustup(index, tmp_path, monkeypatch):
+    """For its version pip asks `rustc`; where that is of rustup, it starts a `.rustup` at home."""
+    home, programs = tmp_path / "home", tmp_path / "programs"
+    home.mkdir()
+    programs.mkdir()
+    asked = tmp_path / "asked"
+    stand_in = programs / "rustc"
+    stand_in.write_text(
+        f'#!/bin/sh\ntouch "{asked}"\nmkdir -p "${{RUSTUP_HOME:-$HOME/.rustup}}"\n'
+        "echo rustc 1.0.0\n"
+    )
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("RUSTUP_HOME", raising=False)
+    fetch("tiny", package(make_wheel(index)), tmp_path / "tiny/fetched.json", None, False)
+    assert asked.exists()
+    assert list(home.iterdir()) == []

