@@ -21,6 +21,8 @@ if not workflow.configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/texts.smk"
+include: "rules/tables.smk"
 include: "rules/corpora.smk"
 include: "rules/tokenizers.smk"
 include: "rules/segmentation.smk"

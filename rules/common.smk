@@ -1,12 +1,10 @@
-# Pure helpers: the checked configuration, the paths of a study, the code that a rule depends on.
-import itertools
+# Pure helpers: the checked configuration, runs and their paths, the code that a rule depends on.
 import json
-import sys
 from pathlib import Path
 
-from jadapt import cluster, modules, released, runs
+from jadapt import cluster, modules, runs
 from jadapt import settings as study_settings
-from jadapt.errors import UserError, nearest, one_line
+from jadapt.errors import one_line
 from jadapt.reporting import claims as published_claims
 
 # A mistake in the configuration ends here, with one line, before any rule is built.
@@ -50,6 +48,10 @@ PRETRAINED = runs.is_pretrained(MODELS["models"][config["model"]])
 _TOKENIZER_FILE = runs.tokenizer_file(config["tokenizer"])
 TOKENIZER = f"{RESULTS}/tokenizer/{_TOKENIZER_FILE}"
 TOKENIZER_META = f"{RESULTS}/tokenizer/tokenizer_meta.json"
+EVALUATED = config["evaluation"]["domains"]
+# A study without the section has no table of segmentation.
+SEGMENTATION = config.get("segmentation")
+TOKENIZERS = list((config["tokenization"] or {}).get("tokenizers", []))
 
 
 def code(script, *parts):
@@ -68,93 +70,6 @@ def as_json(value):
 def environment(stage):
     """Path of the conda environment of a stage, relative to the rules."""
     return f"../envs/{stage}.yaml"
-
-
-def text_language(domain):
-    """The language that a domain is trained and evaluated in."""
-    return CATALOGUE["domains"][domain]["language"]
-
-
-SOURCES_OF = {domain: CATALOGUE["domains"][domain]["sources"] for domain in DOMAINS}
-SOURCES = sorted({source for names in SOURCES_OF.values() for source in names})
-
-
-def source_entry(name):
-    """What a source is: text of the catalogue, or the package that a model comes in."""
-    if name in CATALOGUE["sources"]:
-        return CATALOGUE["sources"][name]
-    return MODELS["models"][name]["source"]
-
-
-def fetched_models(entry):
-    """``fetched.json`` of the packages that the models of a tokenizer's entry come in."""
-    return [
-        f"{DOWNLOADS}/{name}/fetched.json"
-        for name in runs.pretrained_models(entry)
-        if MODELS["models"][name]["kind"] == "gguf"
-    ]
-
-
-def hub_mirror(models):
-    """The mirror, where one of these models comes from the Hub; others need not notice a new one."""
-    from_hub = any(MODELS["models"][name]["kind"] == "hub" for name in models)
-    return ["--mirror", config["mirror"]] if from_hub and config["mirror"] else []
-
-
-def only_optional(source):
-    """Whether everything that reads this source can do without it: gold segmentation can, models
-    and most domains cannot."""
-    users = [domain for domain, names in SOURCES_OF.items() if source in names]
-    return bool(users or source in GOLD_SOURCES) and all(
-        CATALOGUE["domains"][domain].get("optional", False) for domain in users
-    )
-
-
-def source_files(wildcards):
-    """The user's own file, where a source is one: its content decides, not its age."""
-    entry = source_entry(wildcards.source)
-    return [entry["path"]] if entry["kind"] == "local" else []
-
-
-def pins(wildcards):
-    """The list of files and checksums of a source that has many."""
-    entry = source_entry(wildcards.source)
-    return [entry["pins"]] if "pins" in entry else []
-
-
-def corpus_settings(wildcards, **cleaning):
-    """What decides the content of one domain; ``cleaning`` overrides its policy."""
-    domain = CATALOGUE["domains"][wildcards.domain]
-    cap = config["corpora"].get("maximum_documents", {}).get(wildcards.domain)
-    return as_json(
-        {
-            "domain": {
-                **{key: value for key, value in domain.items() if key != "cleaning"},
-                **({"max_documents": cap} if cap else {}),
-            },
-            "sources": {name: CATALOGUE["sources"][name] for name in domain["sources"]},
-            "cleaning": {
-                **CATALOGUE["cleaning"],
-                **domain.get("cleaning", {}),
-                **cleaning,
-            },
-            "splits": config["corpora"]["splits"],
-        }
-    )
-
-
-def token_metas(domains):
-    """The token files that a run reads: training and validation splits of ``domains``."""
-    return [
-        f"{RESULTS}/tokens/{domain}/{split}/meta.json"
-        for domain in domains
-        for split in ("train", "validation")
-    ]
-
-
-def token_arguments(domains):
-    """The same as ``domain=folder`` for the command line."""
-    return [f"{domain}={RESULTS}/tokens/{domain}" for domain in domains]
 
 
 def training_resources(run):
@@ -179,6 +94,16 @@ def methods_code(run):
     return [f"methods/{name}" for name in modules.of_entry(entry)]
 
 
+def segmentation_code(*modules):
+    """Modules of the segmentation package that a rule uses; all of them, where none is named."""
+    folder = "text/segmentation"
+    return (
+        [f"{folder}/{name}.py" for name in ("__init__", *modules)]
+        if modules
+        else [folder]
+    )
+
+
 def training_code(run):
     """What the training of a run follows."""
     rooms = ["gpus.py", "text", "data", "models", "training"]
@@ -190,6 +115,13 @@ def search_code(run):
     measured = ["evaluation/search.py", "evaluation/likelihood.py"]
     rooms = ["gpus.py", "text", "data", "models", "training"]
     return code("search.py", *rooms, *methods_code(run), *measured)
+
+
+def evaluation_code(run):
+    """What the evaluation of a run follows."""
+    own = ["evaluation/stages.py", "evaluation/likelihood.py", *methods_code(run)]
+    own += ["gpus.py", "training/determinism.py"]
+    return code("evaluate.py", "text", "data", "models", *own)
 
 
 def chosen_rate(run):
@@ -207,116 +139,6 @@ def job_name(word, seeds):
     return word if seeds == config["seeds"] else "_".join(map(str, [word, *seeds]))
 
 
-SEARCH_TABLES = [
-    *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),
-    *(f"{RESULTS}/ablations/{name}.csv" for name in config["ablations"]),
-]
-EVALUATED = config["evaluation"]["domains"]
-# A study without the section has no table of segmentation.
-SEGMENTATION = config.get("segmentation")
-GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
-GOLD_SOURCES = sorted(
-    {split["source"] for split in (GOLD or {"splits": {}})["splits"].values()}
-)
-TOKENIZERS = list((config["tokenization"] or {}).get("tokenizers", []))
-# A study in which every run has one rate has no grid, and no figure of it.
-ABSENT = {
-    *(["grid"] if not SEARCH_TABLES else []),
-    *(["segmentation"] if not SEGMENTATION else []),
-    *(["tokenizers"] if not TOKENIZERS else []),
-}
-TABLES = {
-    name: f"{RESULTS}/{name}.csv"
-    for name in (
-        "metrics",
-        "efficiency",
-        "curves",
-        "corpora",
-        "grid",
-        "segmentation",
-        "tokenizers",
-    )
-    if name not in ABSENT
-}
-
-TOKENIZATION = f"{RESULTS}/tokenization"
-TOKENIZED = (config["tokenization"] or {}).get("domains", [])
-
-
-def study_entry(name):
-    """An entry of the study, complete."""
-    return runs.study_tokenizer(config, name)
-
-
-def study_texts(name, domains):
-    """The corpora that a tokenizer reads: as they are, or cleaned without normalisation."""
-    raw = study_entry(name).get("raw", False)
-    folder = f"{TOKENIZATION}/raw" if raw else f"{RESULTS}/corpora"
-    return [f"{folder}/{domain}/manifest.json" for domain in domains]
-
-
-def study_corpora(name):
-    """The domains that a tokenizer is trained on, those of the study first."""
-    return list(dict.fromkeys([*TOKENIZED, *runs.tokenizer_domains(study_entry(name))]))
-
-
-def folders_of(domains, manifests):
-    """The same as ``domain=folder`` for the command line."""
-    return [f"{d}={Path(path).parent}" for d, path in zip(domains, manifests)]
-
-
-RELEASED = f"paper/released/{config['study']}"
-FROM_RELEASE = config["results"] == "released"
-# What was done, in full: the text describes it, and the manifest of the study records it.
-SETTINGS = {
-    **config,
-    "model": {"name": config["model"], **MODELS["models"][config["model"]]},
-    # Where files were looked for is no part of what was done.
-    "mirror": None,
-    "downloads": None,
-    "results": None,
-    "tensorboard": None,
-}
-study_settings.export(config, RESULTS)
-# The tables that figures, tables and text read. Those of a release are read in place: no rule
-# makes them, so nothing is trained or evaluated for what is made from them.
-if FROM_RELEASE:
-    with one_line():
-        release = released.read(RELEASED)
-    different = released.difference_in_words(SETTINGS, release["settings"])
-    if different:
-        print(
-            f"note: {RELEASED} is of another configuration: {different}",
-            file=sys.stderr,
-        )
-    SETTINGS = release["settings"]
-    READ = {name: f"{RELEASED}/{name}.csv" for name in release["tables"]}
-    MANIFEST = f"{RELEASED}/{released.MANIFEST}"
-else:
-    READ = TABLES
-    MANIFEST = f"{RESULTS}/{released.MANIFEST}"
-# What claims may be about.
-CLAIMABLE = {
-    name: path
-    for name, path in READ.items()
-    if name not in ("segmentation", "tokenizers")
-}
-
-# What notebooks may read: the tables of measurements, and the verdicts that follow from them.
-LEDGER = f"{RESULTS}/claims.csv"
-READABLE = {**READ, "claims": LEDGER}
-
-
-def segmentation_code(*modules):
-    """Modules of the segmentation package that a rule uses; all of them, where none is named."""
-    folder = "text/segmentation"
-    return (
-        [f"{folder}/{name}.py" for name in ("__init__", *modules)]
-        if modules
-        else [folder]
-    )
-
-
 def run_folder(run, seed):
     """Folder of a run; all runs of a study share one base model."""
     return BASE if run == "base" else f"{RESULTS}/runs/{run}/seed{seed}"
@@ -327,13 +149,6 @@ def run_files(name, seeds):
     return lambda wildcards: [
         f"{run_folder(wildcards.run, seed)}/{name}" for seed in seeds
     ]
-
-
-def evaluation_code(run):
-    """What the evaluation of a run follows."""
-    own = ["evaluation/stages.py", "evaluation/likelihood.py", *methods_code(run)]
-    own += ["gpus.py", "training/determinism.py"]
-    return code("evaluate.py", "text", "data", "models", *own)
 
 
 def all_runs():
@@ -352,72 +167,6 @@ def all_files(name):
 def tasks_of(run):
     """The tasks that a run goes through, in order."""
     return [KNOWN] if run == "base" else config["sequence"]
-
-
-NOTEBOOKS = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]["jadapt"]
-    for path in sorted(Path(workflow.basedir, "notebooks").glob("*.ipynb"))
-}
-ALL_NOTEBOOKS = NOTEBOOKS
-NOTEBOOKS = {
-    name: facts
-    for name, facts in NOTEBOOKS.items()
-    if set(facts["tables"]) <= set(READABLE)
-}
-FIGURES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "figure"]
-TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "table"]
-
-
-def check_targets(words):
-    """Refuse a figure or table that does not exist, before Snakemake does in many lines."""
-    for word in words:
-        kind, underscore, name = word.partition("_")
-        if kind not in ("fig", "table") or not underscore or "." in name:
-            continue
-        same = FIGURES if kind == "fig" else TABLE_NAMES
-        if name in same:
-            continue
-        if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
-            missing = sorted(set(ALL_NOTEBOOKS[name]["tables"]) - set(READABLE))
-            raise UserError(
-                f"{word}: the study has no table '{missing[0]}', which it reads"
-            )
-        targets = [*(f"fig_{n}" for n in FIGURES), *(f"table_{n}" for n in TABLE_NAMES)]
-        # A table asked for as a figure is nearer than any other name.
-        namesakes = [target for target in targets if target.partition("_")[2] == name]
-        raise UserError(
-            f"{word}: no such figure or table{nearest(word, namesakes or targets)}"
-        )
-
-
-with one_line():
-    check_targets(sys.argv[1:])
-
-
-def notebook_tables(name):
-    """The tables that a notebook declares to read."""
-    return {table: READABLE[table] for table in NOTEBOOKS[name]["tables"]}
-
-
-def figure_origin(name):
-    """What a figure is made from, for the metadata of its files."""
-    return as_json(
-        {
-            "study": config["study"],
-            "name": name,
-            "results": config["results"],
-            "notebook": f"notebooks/{name}.ipynb",
-            "tables": notebook_tables(name),
-        }
-    )
-
-
-def papermill_parameters(name, stem):
-    """Parameters of a notebook in papermill's spelling."""
-    pairs = [*notebook_tables(name).items(), ("output", stem)]
-    return list(
-        itertools.chain.from_iterable(("-p", key, value) for key, value in pairs)
-    )
 
 
 # Any run but the base model. Not a list of the names: Snakemake writes a constraint into every path

@@ -1,0 +1,138 @@
+# The tables of a study, computed here or released, and the notebooks that read them.
+import itertools
+import json
+import sys
+from pathlib import Path
+
+from jadapt import released
+from jadapt.errors import UserError, nearest, one_line
+
+SEARCH_TABLES = [
+    *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),
+    *(f"{RESULTS}/ablations/{name}.csv" for name in config["ablations"]),
+]
+# A study in which every run has one rate has no grid, and no figure of it.
+ABSENT = {
+    *(["grid"] if not SEARCH_TABLES else []),
+    *(["segmentation"] if not SEGMENTATION else []),
+    *(["tokenizers"] if not TOKENIZERS else []),
+}
+TABLES = {
+    name: f"{RESULTS}/{name}.csv"
+    for name in (
+        "metrics",
+        "efficiency",
+        "curves",
+        "corpora",
+        "grid",
+        "segmentation",
+        "tokenizers",
+    )
+    if name not in ABSENT
+}
+
+RELEASED = f"paper/released/{config['study']}"
+FROM_RELEASE = config["results"] == "released"
+# What was done, in full: the text describes it, and the manifest of the study records it.
+SETTINGS = {
+    **config,
+    "model": {"name": config["model"], **MODELS["models"][config["model"]]},
+    # Where files were looked for is no part of what was done.
+    "mirror": None,
+    "downloads": None,
+    "results": None,
+    "tensorboard": None,
+}
+study_settings.export(config, RESULTS)
+# The tables that figures, tables and text read. Those of a release are read in place: no rule
+# makes them, so nothing is trained or evaluated for what is made from them.
+if FROM_RELEASE:
+    with one_line():
+        release = released.read(RELEASED)
+    different = released.difference_in_words(SETTINGS, release["settings"])
+    if different:
+        print(
+            f"note: {RELEASED} is of another configuration: {different}",
+            file=sys.stderr,
+        )
+    SETTINGS = release["settings"]
+    READ = {name: f"{RELEASED}/{name}.csv" for name in release["tables"]}
+    MANIFEST = f"{RELEASED}/{released.MANIFEST}"
+else:
+    READ = TABLES
+    MANIFEST = f"{RESULTS}/{released.MANIFEST}"
+# What claims may be about.
+CLAIMABLE = {
+    name: path
+    for name, path in READ.items()
+    if name not in ("segmentation", "tokenizers")
+}
+
+# What notebooks may read: the tables of measurements, and the verdicts that follow from them.
+LEDGER = f"{RESULTS}/claims.csv"
+READABLE = {**READ, "claims": LEDGER}
+
+NOTEBOOKS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]["jadapt"]
+    for path in sorted(Path(workflow.basedir, "notebooks").glob("*.ipynb"))
+}
+ALL_NOTEBOOKS = NOTEBOOKS
+NOTEBOOKS = {
+    name: facts
+    for name, facts in NOTEBOOKS.items()
+    if set(facts["tables"]) <= set(READABLE)
+}
+FIGURES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "figure"]
+TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "table"]
+
+
+def check_targets(words):
+    """Refuse a figure or table that does not exist, before Snakemake does in many lines."""
+    for word in words:
+        kind, underscore, name = word.partition("_")
+        if kind not in ("fig", "table") or not underscore or "." in name:
+            continue
+        same = FIGURES if kind == "fig" else TABLE_NAMES
+        if name in same:
+            continue
+        if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
+            missing = sorted(set(ALL_NOTEBOOKS[name]["tables"]) - set(READABLE))
+            raise UserError(
+                f"{word}: the study has no table '{missing[0]}', which it reads"
+            )
+        targets = [*(f"fig_{n}" for n in FIGURES), *(f"table_{n}" for n in TABLE_NAMES)]
+        # A table asked for as a figure is nearer than any other name.
+        namesakes = [target for target in targets if target.partition("_")[2] == name]
+        raise UserError(
+            f"{word}: no such figure or table{nearest(word, namesakes or targets)}"
+        )
+
+
+with one_line():
+    check_targets(sys.argv[1:])
+
+
+def notebook_tables(name):
+    """The tables that a notebook declares to read."""
+    return {table: READABLE[table] for table in NOTEBOOKS[name]["tables"]}
+
+
+def figure_origin(name):
+    """What a figure is made from, for the metadata of its files."""
+    return as_json(
+        {
+            "study": config["study"],
+            "name": name,
+            "results": config["results"],
+            "notebook": f"notebooks/{name}.ipynb",
+            "tables": notebook_tables(name),
+        }
+    )
+
+
+def papermill_parameters(name, stem):
+    """Parameters of a notebook in papermill's spelling."""
+    pairs = [*notebook_tables(name).items(), ("output", stem)]
+    return list(
+        itertools.chain.from_iterable(("-p", key, value) for key, value in pairs)
+    )

@@ -1,0 +1,116 @@
+# The texts of a study: where they come from, what decides their content, and who reads which.
+from pathlib import Path
+
+GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
+GOLD_SOURCES = sorted(
+    {split["source"] for split in (GOLD or {"splits": {}})["splits"].values()}
+)
+TOKENIZATION = f"{RESULTS}/tokenization"
+TOKENIZED = (config["tokenization"] or {}).get("domains", [])
+SOURCES_OF = {domain: CATALOGUE["domains"][domain]["sources"] for domain in DOMAINS}
+SOURCES = sorted({source for names in SOURCES_OF.values() for source in names})
+
+
+def text_language(domain):
+    """The language that a domain is trained and evaluated in."""
+    return CATALOGUE["domains"][domain]["language"]
+
+
+def source_entry(name):
+    """What a source is: text of the catalogue, or the package that a model comes in."""
+    if name in CATALOGUE["sources"]:
+        return CATALOGUE["sources"][name]
+    return MODELS["models"][name]["source"]
+
+
+def fetched_models(entry):
+    """``fetched.json`` of the packages that the models of a tokenizer's entry come in."""
+    return [
+        f"{DOWNLOADS}/{name}/fetched.json"
+        for name in runs.pretrained_models(entry)
+        if MODELS["models"][name]["kind"] == "gguf"
+    ]
+
+
+def hub_mirror(models):
+    """The mirror, where one of these models comes from the Hub; others need not notice a new one."""
+    from_hub = any(MODELS["models"][name]["kind"] == "hub" for name in models)
+    return ["--mirror", config["mirror"]] if from_hub and config["mirror"] else []
+
+
+def only_optional(source):
+    """Whether everything that reads this source can do without it: gold segmentation can, models
+    and most domains cannot."""
+    users = [domain for domain, names in SOURCES_OF.items() if source in names]
+    return bool(users or source in GOLD_SOURCES) and all(
+        CATALOGUE["domains"][domain].get("optional", False) for domain in users
+    )
+
+
+def source_files(wildcards):
+    """The user's own file, where a source is one: its content decides, not its age."""
+    entry = source_entry(wildcards.source)
+    return [entry["path"]] if entry["kind"] == "local" else []
+
+
+def pins(wildcards):
+    """The list of files and checksums of a source that has many."""
+    entry = source_entry(wildcards.source)
+    return [entry["pins"]] if "pins" in entry else []
+
+
+def corpus_settings(wildcards, **cleaning):
+    """What decides the content of one domain; ``cleaning`` overrides its policy."""
+    domain = CATALOGUE["domains"][wildcards.domain]
+    cap = config["corpora"].get("maximum_documents", {}).get(wildcards.domain)
+    return as_json(
+        {
+            "domain": {
+                **{key: value for key, value in domain.items() if key != "cleaning"},
+                **({"max_documents": cap} if cap else {}),
+            },
+            "sources": {name: CATALOGUE["sources"][name] for name in domain["sources"]},
+            "cleaning": {
+                **CATALOGUE["cleaning"],
+                **domain.get("cleaning", {}),
+                **cleaning,
+            },
+            "splits": config["corpora"]["splits"],
+        }
+    )
+
+
+def token_metas(domains):
+    """The token files that a run reads: training and validation splits of ``domains``."""
+    return [
+        f"{RESULTS}/tokens/{domain}/{split}/meta.json"
+        for domain in domains
+        for split in ("train", "validation")
+    ]
+
+
+def token_arguments(domains):
+    """The same as ``domain=folder`` for the command line."""
+    return [f"{domain}={RESULTS}/tokens/{domain}" for domain in domains]
+
+
+def folders_of(domains, manifests):
+    """The same as ``domain=folder`` for the command line."""
+    return [f"{d}={Path(path).parent}" for d, path in zip(domains, manifests)]
+
+
+def study_entry(name):
+    """An entry of the study, complete."""
+    return runs.study_tokenizer(config, name)
+
+
+def study_texts(name, domains):
+    """The corpora that a tokenizer reads: as they are, or cleaned without normalisation."""
+    raw = study_entry(name).get("raw", False)
+    folder = f"{TOKENIZATION}/raw" if raw else f"{RESULTS}/corpora"
+    return [f"{folder}/{domain}/manifest.json" for domain in domains]
+
+
+def study_corpora(name):
+    """The domains that a tokenizer is trained on, those of the study first."""
+    return list(dict.fromkeys([*TOKENIZED, *runs.tokenizer_domains(study_entry(name))]))
