@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from jadapt.reporting import style
-from jadapt.reporting.labels import SCRIPTS, domain_label, tokenizer_label
+from jadapt.reporting.labels import SCRIPTS, tokenizer_label
+from jadapt.reporting.legends import DOMAIN_MARKERS, domain_legend
 from jadapt.reporting.tokenization import ALL, FERTILITY, names
 
 SHOWN = ("hiragana", "katakana", "kanji", "other")
-MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def fertility(table: pd.DataFrame) -> Figure:
@@ -28,7 +27,7 @@ def fertility(table: pd.DataFrame) -> Figure:
     )  # fmt: skip
     offsets = np.linspace(-0.22, 0.22, len(domains)) if len(domains) > 1 else [0.0]
     for axis, script in zip(axes[0], shown, strict=True):
-        for offset, domain, marker in zip(offsets, domains, MARKERS, strict=False):
+        for offset, domain, marker in zip(offsets, domains, DOMAIN_MARKERS, strict=False):
             own = rows[(rows["script"] == script) & (rows["domain"] == domain)]
             values = own.set_index("tokenizer")["value"].reindex(tokenizers)
             axis.plot(
@@ -42,13 +41,5 @@ def fertility(table: pd.DataFrame) -> Figure:
     axes[0][0].set_yticks(range(len(tokenizers)), [tokenizer_label(name) for name in tokenizers])
     axes[0][0].set_ylim(len(tokenizers) - 0.5, -0.5)
     figure.supxlabel("tokens per character", fontsize=8)
-    if len(domains) > 1:
-        figure.legend(
-            handles=[
-                Line2D([], [], linestyle="none", color="#555555", marker=marker, markersize=4.5,
-                       label=domain_label(domain))
-                for domain, marker in zip(domains, MARKERS, strict=False)
-            ],
-            loc="outside upper center", ncols=len(domains), handlelength=1.0,
-        )  # fmt: skip
+    domain_legend(figure, domains)
     return figure

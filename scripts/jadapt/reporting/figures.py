@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from jadapt.errors import UserError
 from jadapt.reporting import style
@@ -17,7 +16,7 @@ from jadapt.reporting.curves import convergence
 from jadapt.reporting.fronts import pareto
 from jadapt.reporting.heatmaps import retention
 from jadapt.reporting.labels import SCRIPTS, domain_label, families, in_order, method_label
-from jadapt.reporting.legends import family_legend, legend
+from jadapt.reporting.legends import DOMAIN_MARKERS, domain_legend, family_legend, legend
 from jadapt.reporting.statistics import estimate, summarise
 from jadapt.reporting.summaries import (
     ACCURACY,
@@ -41,8 +40,6 @@ __all__ = [
 
 # More methods than this take a legend of their own beside the panel.
 CROWD = 6
-# Tasks share a row of the dot plot, so their markers must differ in more than place.
-TASK_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def forgetting(metrics: pd.DataFrame) -> Figure:
@@ -137,15 +134,7 @@ def _dots(
     axes[0][0].set_yticks(range(len(methods)), [method_label(name) for name in methods])
     axes[0][0].set_ylim(len(methods) - 0.5, -0.5)
     figure.supxlabel(label, fontsize=8)
-    if len(trained) > 1:
-        figure.legend(
-            handles=[
-                Line2D([], [], linestyle="none", color="#555555", marker=marker, markersize=4.5,
-                       label=domain_label(task))
-                for task, marker in zip(trained, TASK_MARKERS, strict=False)
-            ],
-            loc="outside upper center", ncols=len(trained), handlelength=1.0,
-        )  # fmt: skip
+    domain_legend(figure, trained)
     return figure
 
 
@@ -154,7 +143,7 @@ def draw_scripts(axis: Axes, values: pd.DataFrame, methods: list[str], trained: 
     looks = style.looks(methods)
     offsets = np.linspace(-0.24, 0.24, len(trained)) if len(trained) > 1 else [0.0]
     means = summarise(values, ["method", "domain"]).set_index(["method", "domain"])
-    for offset, task, marker in zip(offsets, trained, TASK_MARKERS, strict=False):
+    for offset, task, marker in zip(offsets, trained, DOMAIN_MARKERS, strict=False):
         for place, method in enumerate(methods):
             if (method, task) not in means.index:
                 continue

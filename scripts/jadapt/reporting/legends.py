@@ -9,7 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jadapt.reporting import style
-from jadapt.reporting.labels import FAMILIES, families, method_label
+from jadapt.reporting.labels import FAMILIES, domain_label, families, method_label
+
+# Domains share a row of a dot plot, so their markers must differ in more than place.
+DOMAIN_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def handles(methods: Iterable[str], *, lines: bool = False) -> list[Line2D]:
@@ -56,3 +59,17 @@ def family_legend(figure: Figure, methods: list[str]) -> None:
             text.set_fontweight("bold")
             # Headings have no marker: they begin where the markers do.
             text.set_x(-16)
+
+
+def domain_legend(figure: Figure, domains: list[str]) -> None:
+    """Name the domains above the panels, where there are several."""
+    if len(domains) < 2:
+        return
+    figure.legend(
+        handles=[
+            Line2D([], [], linestyle="none", color="#555555", marker=marker, markersize=4.5,
+                   label=domain_label(domain))
+            for domain, marker in zip(domains, DOMAIN_MARKERS, strict=False)
+        ],
+        loc="outside upper center", ncols=len(domains), handlelength=1.0,
+    )  # fmt: skip
