@@ -7,15 +7,17 @@ from pathlib import Path
 
 from jadapt.errors import run
 from jadapt.files import atomic
-from jadapt.reporting import claims, ledger, tables
-from jadapt.reporting.runs import Tables
+from jadapt.reporting import claims, ledger
+from jadapt.reporting.runs import read_tables
+
+TABLES = ("metrics", "efficiency", "curves", "corpora")
 
 
 def main() -> None:
     """Parse the command line and write the table of verdicts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--claims", type=Path, required=True, help="the file of claims")
-    for name in ("metrics", "efficiency", "curves", "corpora"):
+    for name in TABLES:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
     parser.add_argument("--domains", nargs="*", default=[], help="domains that claims may name")
@@ -25,13 +27,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     published = claims.read(arguments.claims, arguments.domains)
-    measured = Tables(
-        tables.read_metrics(arguments.metrics),
-        tables.read_efficiency(arguments.efficiency),
-        tables.read_curves(arguments.curves),
-        tables.read_corpora(arguments.corpora),
-        tables.read_grid(arguments.grid) if arguments.grid else None,
-    )
+    measured = read_tables({name: getattr(arguments, name) for name in (*TABLES, "grid")})
     frame = ledger.judge(published, measured, arguments.unmet)
     with atomic(arguments.output) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")

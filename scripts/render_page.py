@@ -9,13 +9,15 @@ from pathlib import Path
 from jadapt.errors import run
 from jadapt.files import write_text
 from jadapt.reporting import page, tables
-from jadapt.reporting.runs import Tables
+from jadapt.reporting.runs import read_tables
+
+TABLES = ("metrics", "efficiency", "curves", "corpora")
 
 
 def main() -> None:
     """Parse the command line, fill the template and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("metrics", "efficiency", "curves", "corpora", "claims"):
+    for name in (*TABLES, "claims"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the figures")
@@ -26,13 +28,7 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True, help="page.html.j2")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    measured = Tables(
-        tables.read_metrics(arguments.metrics),
-        tables.read_efficiency(arguments.efficiency),
-        tables.read_curves(arguments.curves),
-        tables.read_corpora(arguments.corpora),
-        tables.read_grid(arguments.grid) if arguments.grid else None,
-    )
+    measured = read_tables({name: getattr(arguments, name) for name in (*TABLES, "grid")})
     values = page.context(
         measured,
         tables.read_claims(arguments.claims),

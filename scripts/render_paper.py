@@ -11,15 +11,18 @@ from jadapt.errors import UserError, run
 from jadapt.files import atomic, load_settings, read_json, write_text
 from jadapt.reporting import claims, ledger, paper, tables
 from jadapt.reporting.present import present, typst
+from jadapt.reporting.runs import read_tables
 from jadapt.reporting.statements import statements
 from jadapt.reporting.template import Typst, compile_pdf, render
+
+TABLES = ("metrics", "efficiency", "curves", "corpora")
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    for name in ("metrics", "efficiency", "curves", "corpora"):
+    for name in TABLES:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
     parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
@@ -44,15 +47,8 @@ def main() -> None:
     for path in (arguments.template, arguments.bibliography, literature):
         if not path.is_file():
             raise UserError(f"{path}: no such file")
-    measured = paper.Tables(
-        tables.read_metrics(arguments.metrics),
-        tables.read_efficiency(arguments.efficiency),
-        tables.read_curves(arguments.curves),
-        tables.read_corpora(arguments.corpora),
-        tables.read_grid(arguments.grid) if arguments.grid else None,
-        tables.read_segmentation(arguments.segmentation) if arguments.segmentation else None,
-        tables.read_tokenizers(arguments.tokenizers) if arguments.tokenizers else None,
-    )
+    names = (*TABLES, "grid", "segmentation", "tokenizers")
+    measured = read_tables({name: getattr(arguments, name) for name in names})
     context = paper.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))
     ) | {

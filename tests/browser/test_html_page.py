@@ -24,7 +24,7 @@ from jadapt.reporting import (
     summaries,
     tables,
 )
-from jadapt.reporting.runs import Tables
+from jadapt.reporting.runs import read_tables
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +44,7 @@ def notebooks():
 def write_study(folder):
     """Write the tables, figures and printed tables of a study of 15 methods."""
     example.plausible(folder)
-    study = Tables(*(getattr(tables, f"read_{name}")(folder / f"{name}.csv") for name in NAMES))
+    study = read_tables({name: folder / f"{name}.csv" for name in NAMES})
     verdicts = ledger.judge(claims.read(ROOT / "config" / "claims.yaml"), study, ["same_model"])
     verdicts.to_csv(folder / "claims.csv", index=False)
     style.use()

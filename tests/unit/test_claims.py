@@ -29,10 +29,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(folder):
-    read = [tables.read_metrics, tables.read_efficiency, tables.read_curves]
-    read += [tables.read_corpora, tables.read_grid]
     names = ("metrics", "efficiency", "curves", "corpora", "grid")
-    return runs.Tables(*(r(folder / f"{n}.csv") for r, n in zip(read, names, strict=True)))
+    return runs.read_tables({name: folder / f"{name}.csv" for name in names})
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import reporting_example as example
 from jadapt.errors import UserError
 from jadapt.reporting import page, style, tables
-from jadapt.reporting.runs import Tables
+from jadapt.reporting.runs import read_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "paper" / "html" / "page.html.j2"
@@ -21,7 +21,7 @@ NAMES = ("metrics", "efficiency", "curves", "corpora", "grid")
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = example.plausible(tmp_path_factory.mktemp("plausible"), seeds=(1, 2))
-    return Tables(*(getattr(tables, f"read_{name}")(folder / f"{name}.csv") for name in NAMES))
+    return read_tables({name: folder / f"{name}.csv" for name in NAMES})
 
 
 def test_curves_are_the_means_of_the_table(study):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from jadapt.errors import UserError
 from jadapt.reporting import summaries
 from jadapt.reporting.labels import BASE, method_label
 from jadapt.reporting.statistics import Estimate, estimate
+from jadapt.reporting.tables import READERS
 
 # Bits per byte without the task's identity, where a method is normally given it.
 WITHOUT_TASK = "bits_per_byte_without_task"
@@ -35,6 +37,15 @@ class Tables:
     grid: pd.DataFrame | None = None
     segmentation: pd.DataFrame | None = None
     tokenizers: pd.DataFrame | None = None
+
+
+def read_tables(paths: Mapping[str, str | Path | None]) -> Tables:
+    """Read tables of a study, given by name; a study need not have (a path of) the last three.
+
+    Raises:
+        UserError: a file is missing or no such table; it is named.
+    """
+    return Tables(**{name: READERS[name](path) for name, path in paths.items() if path})
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,18 @@ def read_tokenizers(path: str | Path) -> pd.DataFrame:
     return _read(path, TOKENIZERS)
 
 
+# Tables of measurements that a study may have, and what reads each.
+READERS = {
+    "metrics": read_metrics,
+    "efficiency": read_efficiency,
+    "curves": read_curves,
+    "corpora": read_corpora,
+    "grid": read_grid,
+    "segmentation": read_segmentation,
+    "tokenizers": read_tokenizers,
+}
+
+
 def _read(path: str | Path, columns: dict[str, str], *, may_be_empty: bool = False) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
