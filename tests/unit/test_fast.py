@@ -14,7 +14,6 @@ from jadapt.errors import UserError
 from jadapt.training.fast import attention as module_of_attention
 from jadapt.training.fast import compiling
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
-from jadapt.training.module import AdaptationModule
 
 TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 2e-2}
 
@@ -128,16 +127,6 @@ def test_layers_are_compiled_in_place():
     assert list(model.state_dict()) == names
     with pytest.raises(UserError, match="compile_layers: no decoder layers in Linear"):
         compiling.layers(torch.nn.Linear(2, 2))
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return tiny_study.build(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def module(study):
-    return AdaptationModule(study / "model")
 
 
 def losses(study, work, module, **settings):

@@ -12,16 +12,6 @@ from jadapt.training import memory, precision
 from jadapt.training.module import AdaptationModule
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return tiny_study.build(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def module(study):
-    return AdaptationModule(study / "model")
-
-
 def train(study, work, module, **settings):
     settings = {"sequence": ["first"], "log_interval": 1, **settings}
     run = tiny_study.run(study, work, module, **settings)

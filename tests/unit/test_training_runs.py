@@ -16,16 +16,6 @@ class Killed(Exception):
     """Stands for the end of the process: nothing after it runs."""
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return tiny_study.build(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def module(study):
-    return AdaptationModule(study / "model")
-
-
 def lines(work):
     return [json.loads(line) for line in (work / "output/train.jsonl").read_text().splitlines()]
 
