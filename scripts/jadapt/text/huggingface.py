@@ -11,6 +11,7 @@ import tokenizers
 
 from jadapt.errors import UserError, nearest
 from jadapt.files import sha256_file, write_json, write_text
+from jadapt.text.lossless import LosslessTokenizer
 
 FILE_NAME = "tokenizer.json"
 KIND = "huggingface"
@@ -29,7 +30,7 @@ def byte_characters() -> dict[str, int]:
     }
 
 
-class HuggingFaceTokenizer:
+class HuggingFaceTokenizer(LosslessTokenizer):
     """A byte-level BPE model: ids of a text, joined as bytes, are its UTF-8 bytes.
 
     Names of special tokens within a text are text. A byte that the vocabulary lacks is a
@@ -77,14 +78,6 @@ class HuggingFaceTokenizer:
             "training.subword_regularisation: needs a SentencePiece tokenizer; the random numbers "
             "of the `tokenizers` library cannot be repeated. Set it to null"
         )
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``; special tokens are empty, broken UTF-8 becomes U+FFFD."""
-        return b"".join(self._bytes[token] for token in ids).decode("utf-8", errors="replace")
-
-    def token_bytes(self) -> list[bytes]:
-        """Return the UTF-8 bytes that each id stands for; ``b""`` for special tokens."""
-        return list(self._bytes)
 
     @cached_property
     def _bytes(self) -> list[bytes]:

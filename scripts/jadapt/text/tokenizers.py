@@ -18,6 +18,7 @@ import sentencepiece
 from jadapt.errors import UserError, nearest
 from jadapt.files import read_json, sha256_file
 from jadapt.text.huggingface import HuggingFaceTokenizer
+from jadapt.text.lossless import LosslessTokenizer
 from jadapt.text.normalisation import normalise
 from jadapt.text.segmentation import base as segmentation
 
@@ -56,7 +57,7 @@ class Tokenizer(Protocol):
         """Return the UTF-8 bytes that each id stands for; ``b""`` for special tokens."""
 
 
-class SentencePieceTokenizer:
+class SentencePieceTokenizer(LosslessTokenizer):
     """A lossless SentencePiece model: ids of a text, joined as bytes, are its UTF-8 bytes.
 
     Its meta may name a ``normalisation`` that comes before, and ``words``, the segmenter whose
@@ -122,14 +123,6 @@ class SentencePieceTokenizer:
     @cached_property
     def _segmenter(self) -> segmentation.Segmenter:
         return segmentation.load(self._words)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``; special tokens are empty, broken UTF-8 becomes U+FFFD."""
-        return b"".join(self._bytes[token] for token in ids).decode("utf-8", errors="replace")
-
-    def token_bytes(self) -> list[bytes]:
-        """Return the UTF-8 bytes that each id stands for; ``b""`` for special tokens."""
-        return list(self._bytes)
 
     @cached_property
     def _bytes(self) -> list[bytes]:
