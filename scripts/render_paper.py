@@ -10,7 +10,8 @@ from pathlib import Path
 from jadapt.errors import UserError, run
 from jadapt.files import atomic, load_settings, read_json, write_text
 from jadapt.reporting import claims, ledger, paper, tables
-from jadapt.reporting.present import present, typst
+from jadapt.reporting.markup import typst
+from jadapt.reporting.present import present
 from jadapt.reporting.runs import read_tables
 from jadapt.reporting.statements import statements
 from jadapt.reporting.template import Typst, compile_pdf, render

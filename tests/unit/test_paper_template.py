@@ -7,7 +7,7 @@ import pytest
 from jinja2 import nodes
 
 from jadapt.errors import UserError
-from jadapt.reporting.present import escape_typst
+from jadapt.reporting.markup import escape_typst
 from jadapt.reporting.statistics import Estimate
 from jadapt.reporting.template import (
     code,

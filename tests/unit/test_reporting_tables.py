@@ -5,7 +5,7 @@ import pytest
 
 import reporting_example as example
 from jadapt.errors import UserError
-from jadapt.reporting import present, quality, rates, summaries, tables
+from jadapt.reporting import markup, present, quality, rates, summaries, tables
 
 READERS = {
     "metrics": tables.read_metrics,
@@ -118,7 +118,7 @@ def test_saved_tables_are_exact_in_csv_and_escaped_in_latex(tmp_path):
 
 def test_every_latex_row_has_every_column(study):
     frame = summaries.corpora_table(tables.read_corpora(study / "corpora.csv"))
-    lines = present.latex(present.present(frame), caption="c", label="l").splitlines()
+    lines = markup.latex(present.present(frame), caption="c", label="l").splitlines()
     rows = [line for line in lines if line.endswith(r"\\") and "multicolumn" not in line]
     assert {line.replace(r"\&", "").count("&") for line in rows} == {len(frame.columns) - 1}
 
@@ -139,7 +139,7 @@ def test_significant(value, text):
     assert present.significant(value) == text
 
 
-@pytest.mark.parametrize("escape", [present.escape_latex, present.escape_typst])
+@pytest.mark.parametrize("escape", [markup.escape_latex, markup.escape_typst])
 def test_escaping_leaves_japanese_alone(escape):
     assert escape("日本語、カタカナ。") == "日本語、カタカナ。"
 
@@ -257,4 +257,4 @@ def test_probability(value, text):
 
 
 def test_latex_writes_powers_and_less_than():
-    assert present.escape_latex("5 × 10⁻⁴") == r"5 $\times$ 10$^{-}$$^{4}$"
+    assert markup.escape_latex("5 × 10⁻⁴") == r"5 $\times$ 10$^{-}$$^{4}$"

@@ -8,7 +8,8 @@ import pandas as pd
 
 from jadapt.errors import UserError
 from jadapt.files import atomic, write_text
-from jadapt.reporting.present import latex, present
+from jadapt.reporting.markup import latex
+from jadapt.reporting.present import present
 
 TEXT, NUMBER, FLAG = "text", "number", "flag"
 

@@ -16,7 +16,8 @@ import jinja2
 import typst
 
 from jadapt.errors import UserError
-from jadapt.reporting.present import count, escape_typst, fixed, plain, significant
+from jadapt.reporting.markup import escape_typst
+from jadapt.reporting.present import count, fixed, plain, significant
 from jadapt.reporting.statistics import Estimate
 
 
