@@ -1,4 +1,4 @@
-"""A tiny study that a file's tests train in; imported by those only, as NeMo takes seconds."""
+"""What several files train in or look at; they alone import it, as torch and NeMo take seconds."""
 
 import pytest
 
@@ -15,3 +15,22 @@ def module(study):
     from jadapt.training.module import AdaptationModule
 
     return AdaptationModule(study / "model")
+
+
+@pytest.fixture(scope="session")
+def sequence(tmp_path_factory):
+    """An expandable network after three tasks: model, method, and of each task the logits at its
+    end and the folder saved then."""
+    import torch
+
+    from den_example import adapted, logits, train
+
+    model, method = adapted()
+    torch.manual_seed(11)
+    ends, folders = [logits(model)], [None]
+    for task in (1, 2, 3):
+        train(model, method, task)
+        ends.append(logits(model))
+        folders.append(tmp_path_factory.mktemp("task"))
+        method.save(model, folders[-1])
+    return model, method, ends, folders

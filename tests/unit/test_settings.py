@@ -5,29 +5,10 @@ import re
 
 import pytest
 
-from jadapt import runs, settings
+from jadapt import settings
 from jadapt.errors import UserError
 from jadapt.files import load_settings
-
-ROOT = settings.SCHEMAS.parents[1]
-CATALOGUE = settings.read_yaml(ROOT / "config/corpora.yaml")
-MODELS = settings.read_yaml(ROOT / "config/models.yaml")
-DEFAULT = settings.read_yaml(ROOT / "config/config.yaml")
-
-
-def validated(**changes):
-    """Validate the default study with values replaced; a key such as `a__b` means a.b."""
-    config = copy.deepcopy(DEFAULT)
-    for path, value in changes.items():
-        *parents, key = path.split("__")
-        place = config
-        for parent in parents:
-            place = place[parent]
-        if value is None:
-            del place[key]
-        else:
-            place[key] = value
-    return settings.validate(config, CATALOGUE, MODELS, "study.yaml")
+from shipped_study import CATALOGUE, DEFAULT, MODELS, ROOT, validated
 
 
 def test_the_shipped_study_is_valid():
@@ -262,43 +243,6 @@ def test_the_environment_names_the_mirror(monkeypatch):
     assert validated(mirror="other")["mirror"] == "/mirror"
     monkeypatch.setenv("JADAPT_MIRROR", "")
     assert validated(mirror="other")["mirror"] == "other"
-
-
-def test_a_run_takes_its_own_values_over_the_shared_ones():
-    config = validated(methods__lora__steps=99)
-    run = runs.run_settings(config, "lora", 2)
-    assert (run["steps"], run["seed"], run["rank"]) == (99, 2, DEFAULT["methods"]["lora"]["rank"])
-    base = runs.run_settings(config, "base", 1)
-    assert base["method"] == "sft"
-    assert base["sequence"] == ["english"]
-    assert base["threads"] == DEFAULT["pretraining"]["threads"]
-
-
-def test_a_grid_is_searched_on_the_first_task_with_its_own_seeds():
-    config = validated(search__seeds=[7], methods__lora__learning_rate=[0.1, 0.2])
-    found = runs.search_settings(config, "lora")
-    assert (found["rates"], found["seeds"], found["ablation"]) == ([0.1, 0.2], [7], "")
-    (variant,) = found["variants"]
-    assert variant["name"] == ""
-    assert variant["settings"]["sequence"] == DEFAULT["sequence"][:1]
-    assert runs.has_grid(config, "lora")
-    assert not runs.has_grid(validated(methods__lora__learning_rate=0.1), "lora")
-    assert not runs.has_grid(config, "base")
-
-
-def test_an_ablation_varies_one_key_and_keeps_the_grid():
-    config = validated()
-    found = runs.ablation_settings(config, "replay_ratio")
-    ratios = [v["settings"]["continual"]["replay"]["ratio"] for v in found["variants"]]
-    assert ratios == config["ablations"]["replay_ratio"]["values"]
-    assert [v["name"] for v in found["variants"]] == [f"{ratio:g}" for ratio in ratios]
-    assert found["rates"] == config["methods"]["replay"]["learning_rate"]
-    assert config["methods"]["replay"]["continual"]["replay"]["ratio"] == 0.25
-
-
-def test_seeds_are_dealt_to_jobs():
-    config = validated(seeds=[4, 5, 6], seeds_per_job=2)
-    assert runs.seed_batches(config) == [[4, 5], [6]]
 
 
 def test_a_study_may_leave_segmentation_out():
