@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import reporting_example as example
+import plausible_example
 from chromium import Page, browser
 from jadapt.reporting import (
     claims,
@@ -43,7 +43,7 @@ def notebooks():
 
 def write_study(folder):
     """Write the tables, figures and printed tables of a study of 15 methods."""
-    example.plausible(folder)
+    plausible_example.write(folder)
     study = read_tables({name: folder / f"{name}.csv" for name in NAMES})
     verdicts = ledger.judge(claims.read(ROOT / "config" / "claims.yaml"), study, ["same_model"])
     verdicts.to_csv(folder / "claims.csv", index=False)
@@ -147,7 +147,7 @@ def test_words_stand_out_from_the_ground(opened):
         lines = page.value(
             "[...document.querySelectorAll('#chart .line')].map((e) => getComputedStyle(e).stroke)"
         )
-        assert len(lines) == len(example.PLAUSIBLE)
+        assert len(lines) == len(plausible_example.METHODS)
         if dark:
             for line in lines:
                 rgb = "#" + "".join(f"{int(part):02x}" for part in re.findall(r"\d+", line))
@@ -177,7 +177,7 @@ def column(page, index):
 def test_the_runs_sort(opened, width):
     page = opened(width)
     before = column(page, 2)
-    assert before[0] == "" and len(before) == 1 + 3 * len(example.PLAUSIBLE)
+    assert before[0] == "" and len(before) == 1 + 3 * len(plausible_example.METHODS)
     for wanted, order in (("ascending", 1), ("descending", -1)):
         page.click(*page.centre("#run-table th:nth-child(3) button"))
         numbers = [float(value) for value in column(page, 2) if value]
@@ -195,7 +195,7 @@ def test_curves_answer_to_the_pointer_and_to_keys(opened, width):
     page = opened(width)
     data = json.loads(page.value("document.getElementById('curves-data').textContent"))
     names = [method["label"] for method in data["methods"]]
-    assert len(names) == len(example.PLAUSIBLE)
+    assert len(names) == len(plausible_example.METHODS)
     assert page.value("document.querySelectorAll('#chart .line').length") == len(names)
     assert page.value("document.getElementById('tip').hidden")
     box = page.box("#chart svg")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-import reporting_example as example
+import plausible_example
 from jadapt.errors import UserError
 from jadapt.files import load_settings
 from jadapt.reporting import claims, expressions, ledger, measures, runs, shapes, tables
@@ -24,7 +24,7 @@ QWEN = claims.read(CLAIMS).shapes["qwen2_5_0_5b"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return example.plausible(tmp_path_factory.mktemp("plausible"))
+    return plausible_example.write(tmp_path_factory.mktemp("plausible"))
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_the_whole_interval_decides(relation, tolerance, mean, half, verdict):
 
 
 def test_one_seed_decides_nothing_but_counts(tmp_path):
-    single = example.plausible(tmp_path, seeds=(1,))
+    single = plausible_example.write(tmp_path, seeds=(1,))
     found = runs.Tables(
         tables.read_metrics(single / "metrics.csv"),
         tables.read_efficiency(single / "efficiency.csv"),

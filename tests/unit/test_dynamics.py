@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import plausible_example
 import reporting_example as example
 from jadapt.reporting import dynamics, effects, summaries, tables
 
@@ -144,7 +145,7 @@ def test_equal_values_have_an_interval_without_width():
 
 
 def test_the_tables_name_every_method_once(tmp_path):
-    folder = example.plausible(tmp_path)
+    folder = plausible_example.write(tmp_path)
     curves = tables.read_curves(folder / "curves.csv")
     metrics = tables.read_metrics(folder / "metrics.csv")
     assert list(dynamics.convergence_table(curves)["method"]) == summaries.adapted(metrics)

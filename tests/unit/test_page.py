@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import reporting_example as example
+import plausible_example
 from jadapt.errors import UserError
 from jadapt.reporting import page, style, tables
 from jadapt.reporting.runs import read_tables
@@ -20,7 +20,7 @@ NAMES = ("metrics", "efficiency", "curves", "corpora", "grid")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    folder = example.plausible(tmp_path_factory.mktemp("plausible"), seeds=(1, 2))
+    folder = plausible_example.write(tmp_path_factory.mktemp("plausible"), seeds=(1, 2))
     return read_tables({name: folder / f"{name}.csv" for name in NAMES})
 
 
@@ -39,7 +39,7 @@ def test_curves_are_the_means_of_the_table(study):
     # Tokens count on over the tasks.
     seen = [point[0] for point in line["points"]]
     assert seen == sorted(seen) and seen[-1] == 3 * 250 * 2048
-    assert [task for task, _ in data["tasks"]] == example.TASKS
+    assert [task for task, _ in data["tasks"]] == plausible_example.TASKS
 
 
 def test_curves_leave_out_what_is_not_finite_and_say_when_there_is_no_interval(study):
@@ -57,7 +57,7 @@ def test_curves_leave_out_what_is_not_finite_and_say_when_there_is_no_interval(s
 def test_runs_have_what_the_tables_say(study):
     rows = page.run_rows(study)
     assert [row["name"] for row in rows[:2]] == ["base", "sft"]
-    assert len(rows) == 1 + 2 * len(example.PLAUSIBLE)
+    assert len(rows) == 1 + 2 * len(plausible_example.METHODS)
     lora = next(row for row in rows if (row["name"], row["seed"]) == ("lora", 2))
     cells = {
         column["title"]: cell["value"]

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from PIL import Image
 
+import plausible_example
 import reporting_example as example
 from jadapt.errors import UserError
 from jadapt.files import sha256_file
@@ -49,7 +50,7 @@ def house_style():
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A study as large as the default one."""
-    folder = example.plausible(tmp_path_factory.mktemp("plausible"))
+    folder = plausible_example.write(tmp_path_factory.mktemp("plausible"))
     return {
         "metrics": tables.read_metrics(folder / "metrics.csv"),
         "curves": tables.read_curves(folder / "curves.csv"),
@@ -82,7 +83,7 @@ def words(figure):
 def test_many_methods_are_all_named_and_fit_the_page(whole, name):
     table = {"convergence": "curves", "pareto": "grid"}.get(name, "metrics")
     figure = getattr(figures, name)(whole[table])
-    assert {labels.method_label(method) for method in example.PLAUSIBLE} <= words(figure)
+    assert {labels.method_label(method) for method in plausible_example.METHODS} <= words(figure)
     box = figure.get_tightbbox()
     assert box.width < style.WIDTH + 0.3
     assert box.height < 8.5
@@ -92,7 +93,7 @@ def test_names_of_panels_do_not_run_into_each_other(whole):
     figure = figures.retention(whole["metrics"])
     figure.draw_without_rendering()
     boxes = [axis.title.get_window_extent() for axis in visible(figure) if axis.get_title()]
-    assert len(boxes) == len(example.PLAUSIBLE)
+    assert len(boxes) == len(plausible_example.METHODS)
     assert not any(one.overlaps(two) for one in boxes for two in boxes if one is not two)
 
 
@@ -102,7 +103,7 @@ def test_retention_shows_the_matrix(whole):
     )["change"]
     bits = whole["metrics"].query("metric == 'bits_per_byte' and method == 'sft'")
     cell = bits.query("trained_through == 'cloud' and evaluated_on == 'everyday'")["value"]
-    expected = cell.mean() - example.BEFORE["everyday"]
+    expected = cell.mean() - plausible_example.BEFORE["everyday"]
     assert changes["sft", "cloud", "everyday"] == pytest.approx(expected)
     assert (changes.xs("english", level="trained_through") == 0).all()
     figure = figures.retention(whole["metrics"])
@@ -121,7 +122,7 @@ def test_a_stage_that_was_not_measured_is_a_dash():
 
 def test_pareto_marks_the_chosen_rate_and_names_what_diverged(whole):
     points = rates.grid_points(whole["grid"])
-    assert points["selected"].sum() == len(example.PLAUSIBLE)
+    assert points["selected"].sum() == len(plausible_example.METHODS)
     figure = figures.pareto(whole["grid"])
     (note,) = [text.get_text() for text in figure.texts if "Diverged" in text.get_text()]
     assert "Diverged (3): Full fine-tuning 0.004; Houlsby adapters 0.02; DEN 0.004." in note

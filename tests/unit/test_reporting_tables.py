@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+import plausible_example
 import reporting_example as example
 from jadapt.errors import UserError
 from jadapt.reporting import markup, present, quality, rates, summaries, tables
@@ -199,7 +200,7 @@ def test_a_grid_without_its_base_model_is_refused(study):
 
 
 def test_transfer_is_tested_against_full_fine_tuning(tmp_path):
-    example.plausible(tmp_path)
+    plausible_example.write(tmp_path)
     metrics = tables.read_metrics(tmp_path / "metrics.csv")
     frame = quality.transfer_table(metrics).set_index("method")
     runs = summaries.learning_and_forgetting(metrics)
