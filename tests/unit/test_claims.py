@@ -161,12 +161,68 @@ def test_a_study_in_scope_gets_a_verdict(study):
 def test_conditions_follow_the_configuration():
     published = claims.read(CLAIMS)
     config = yaml.safe_load((ROOT / "config" / "qwen.yaml").read_text(encoding="utf-8"))
-    # The study of the claims' own model meets them all.
+    # The study of the claims' own model meets all but the length of its runs.
+    assert published.unmet(config) == ["thousand_steps"]
+    config["training"]["steps"] = 1000
     assert published.unmet(config) == []
     config["methods"]["lora"]["rank"] = 8
     config["training"]["accelerator"] = "cpu"
     assert published.unmet(config) == ["gpu", "rank_16"]
     assert set(published.unmet({})) == set(published.conditions)
+
+
+def configured(name, **training):
+    config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
+    config["training"].update(training)
+    return config
+
+
+# The studies of this repository, and that of the claims' own model with runs as long as theirs.
+STUDIES = [
+    configured("config"), configured("smollm"), configured("qwen"), configured("qwen", steps=1000),
+]  # fmt: skip
+
+
+def judgeable():
+    """Claims that something is measured for, and that nothing makes impossible."""
+    return [
+        each for each in claims.read(CLAIMS).claims
+        if each.expression and not each.arithmetic and each.obstacle is None
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("each", judgeable(), ids=lambda each: each.id)
+def test_every_claim_can_be_tested_in_some_study(each):
+    """A claim that no configuration bears on has to carry an obstacle, which is its reason."""
+    published = claims.read(CLAIMS)
+    bearing = [s for s in STUDIES if not set(each.scope) & set(published.unmet(s))]
+    assert bearing, f"{each.id}: no study meets its scope; give it an obstacle"
+    # Where the scope is met, the runs are there; a claim without a scope is about every study.
+    for study in bearing:
+        assert published.lacks(each, study) == []
+
+
+def test_a_run_or_an_ablation_that_a_study_lacks_is_found():
+    published = claims.read(CLAIMS)
+    by_id = {each.id: each for each in published.claims}
+    config = configured("qwen")
+    del config["methods"]["lora_r4"], config["ablations"]["lora_rank"]
+    assert published.lacks(by_id["rank_4_perplexity"], config) == ["lora_r4"]
+    assert published.lacks(by_id["rank_helps"], config) == ["lora_rank", "lora_rank"]
+    assert published.lacks(by_id["bleu_sft"], config) == []
+
+
+def test_runs_of_other_ranks_and_precisions_differ_in_nothing_else():
+    """What a claim compares has one cause: rank, with alpha in proportion, or precision."""
+    config = configured("qwen")
+    runs_of = config["methods"]
+    plain = runs_of["lora"]
+    for rank in (4, 8, 32, 64):
+        assert runs_of[f"lora_r{rank}"] == {**plain, "rank": rank, "alpha": 2 * rank}
+    assert runs_of["lora_fp32"] == {**plain, "precision": "32-true"}
+    # A fused optimiser does not go with float16, so that this run has a plain one.
+    fast = {**config["training"]["fast"], "fused_optimiser": False}
+    assert runs_of["lora_fp16"] == {**plain, "precision": "16-mixed", "fast": fast}
 
 
 def claim(relation, **keys):

@@ -1,6 +1,7 @@
 """The other studies plan the same work as the default one, from a published model."""
 
 import pytest
+import yaml
 
 
 @pytest.mark.parametrize("study", ["smollm", "qwen"])
@@ -16,8 +17,10 @@ def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study):
     # How words are segmented and text is tokenized is studied in the default study alone.
     alone = ("segment", "study_", "raw_corpus")
     assert names == {name for name in planned["config"] if not name.startswith(alone)}
-    for name in ("corpus", "search", "ablation", "initial_model"):
+    for name in ("corpus", "ablation", "initial_model"):
         assert planned[study][name] == planned["config"][name]
+    methods = yaml.safe_load((edited.path / f"config/{study}.yaml").read_text())["methods"]
+    assert planned[study]["search"] == len(methods) >= planned["config"]["search"]
 
 
 def test_a_job_on_a_gpu_asks_for_one_and_others_for_none(edited):

@@ -14,6 +14,7 @@ from jadapt import settings
 from jadapt.errors import UserError, nearest
 from jadapt.reporting import expressions
 from jadapt.reporting.expressions import Vocabulary
+from jadapt.reporting.labels import BASE
 
 EQUAL, AT_LEAST, AT_MOST, ABOVE, BELOW = "equal", "at_least", "at_most", "above", "below"
 
@@ -76,8 +77,26 @@ class Ledger:
         return [
             name
             for name, condition in self.conditions.items()
-            if _setting(config, condition["key"]) not in condition["values"]
+            if not _holds(condition, _setting(config, condition["key"]))
         ]
+
+    def lacks(self, claim: Claim, config: dict[str, Any]) -> list[str]:
+        """Return the runs and ablations that a claim's expression names and a study has not."""
+        there = {
+            expressions.RUN: {BASE, *config["methods"]},
+            expressions.ABLATION: set(config["ablations"]),
+        }
+        return [
+            word
+            for kind, word in expressions.arguments(claim.expression or "0")
+            if kind in there and word not in there[kind]
+        ]
+
+
+def _holds(condition: dict[str, Any], value: Any) -> bool:
+    if "minimum" in condition:
+        return isinstance(value, int | float) and value >= condition["minimum"]
+    return value in condition["values"]
 
 
 def _setting(config: dict[str, Any], key: str) -> Any:

@@ -51,8 +51,8 @@ ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP = ("gate_proj", "up_proj", "down_proj")
 LAYERS = {"all": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP, "qv": ("q_proj", "v_proj")}
 
-RUN, METRIC, DOMAIN, COST, SHAPE, LINEAR, WORD, NUMBER = (
-    "run", "metric", "domain", "cost", "shape", "layers", "word", "number",
+RUN, METRIC, DOMAIN, COST, SHAPE, LINEAR, ABLATION, WORD, NUMBER = (
+    "run", "metric", "domain", "cost", "shape", "layers", "ablation", "word", "number",
 )  # fmt: skip
 # The functions, by the kinds of their arguments; `jadapt.reporting.measures` defines them.
 MEASURING = {
@@ -60,7 +60,7 @@ MEASURING = {
     "gain": (RUN,),
     "loss": (RUN,),
     "cost": (RUN, COST),
-    "ablation": (WORD, WORD, DOMAIN, METRIC),
+    "ablation": (ABLATION, WORD, DOMAIN, METRIC),
     "steps_to_converge": (RUN,),
     "variance_at_end": (RUN,),
     "lowest_validation_step": (RUN,),
@@ -116,6 +116,23 @@ def evaluate(
         raise UserError(f"'{text}' divides by zero") from None
     except (InvalidExpression, SyntaxError, TypeError, ValueError) as error:
         raise UserError(f"'{text}' cannot be evaluated ({error})") from error
+
+
+def arguments(text: str) -> list[tuple[str, str]]:
+    """Return the words that the functions of a checked expression are given, as (kind, word)."""
+    calls = [node for node in ast.walk(ast.parse(text.strip())) if isinstance(node, ast.Call)]
+    return [
+        (kind, argument.value)
+        for call in calls
+        for kind, argument in zip(SIGNATURES[call.func.id], call.args, strict=True)
+        if isinstance(argument, ast.Constant)
+    ]
+
+
+def functions(text: str) -> list[str]:
+    """Return the names of the functions that an expression calls, each once."""
+    calls = (node for node in ast.walk(ast.parse(text.strip())) if isinstance(node, ast.Call))
+    return list(dict.fromkeys(call.func.id for call in calls))
 
 
 def check(

@@ -145,16 +145,17 @@ def setter(settings: dict) -> Callable[..., Any]:
 
 def methods(tables: Tables, settings: dict) -> list[Method]:
     """Return every adapted method of the metrics table, in the house order."""
-    found = [_method(name, tables, settings) for name in summaries.adapted(tables.metrics)]
+    changes = summaries.learning_and_forgetting(tables.metrics)
+    names = summaries.adapted(tables.metrics)
+    found = [_method(name, tables, settings, changes) for name in names]
     if not found:
         raise UserError(f"metrics.csv: no method besides '{BASE}'; there is nothing to compare")
     return found
 
 
-def _method(name: str, tables: Tables, settings: dict) -> Method:
+def _method(name: str, tables: Tables, settings: dict, changes: pd.DataFrame) -> Method:
     metrics, setting = tables.metrics, setter(settings)
-    runs = summaries.learning_and_forgetting(metrics)
-    own = runs[runs["method"] == name].set_index("seed")
+    own = changes[changes["method"] == name].set_index("seed")
     home = summaries.home_domain(metrics)
     cost = tables.efficiency[tables.efficiency["method"] == name]
     if cost.empty:
