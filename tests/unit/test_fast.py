@@ -11,6 +11,7 @@ from transformers import AttentionInterface
 import tiny_model
 import tiny_study
 from jadapt.errors import UserError
+from jadapt.methods import registry
 from jadapt.training.fast import attention as module_of_attention
 from jadapt.training.fast import compiling
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
@@ -127,6 +128,27 @@ def test_layers_are_compiled_in_place():
     assert list(model.state_dict()) == names
     with pytest.raises(UserError, match="compile_layers: no decoder layers in Linear"):
         compiling.layers(torch.nn.Linear(2, 2))
+
+
+def test_a_layer_is_compiled_once_for_all_that_are_alike():
+    """NeMo gives each adapted linear layer a class of its own, for which all is compiled anew."""
+    model = tiny_model.build(num_hidden_layers=5)
+    registry.create("lora", tiny_study.RUNS["lora"]).apply(model)
+    plain = copy.deepcopy(model)
+    seen = []
+
+    def backend(graph, example):
+        seen.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    compiling.compile_layers(model)
+    for layer in compiling.layers(model):
+        layer.compile(backend=backend)
+    ids = torch.tensor([[1, 5, 9, 13]])
+    torch.testing.assert_close(model(input_ids=ids).logits, plain(input_ids=ids).logits)
+    # What enters the first layer needs no gradient, unlike what enters the others.
+    assert len(seen) == 2
 
 
 def losses(study, work, module, **settings):

@@ -22,9 +22,9 @@ VOCABULARY = 61
 SPECIAL_IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 
 
-def build(seed=0):
+def build(seed=0, **changes):
     torch.manual_seed(seed)
-    return scratch.build(SETTINGS, VOCABULARY, SPECIAL_IDS).eval()
+    return scratch.build(SETTINGS | changes, VOCABULARY, SPECIAL_IDS).eval()
 
 
 def save(directory, seed=0):
