@@ -6,14 +6,14 @@ import shutil
 import pytest
 
 import released_example
-from jadapt import settings
+from jadapt import schemas
 
 
 @pytest.fixture
 def released(edited):
     """A fresh clone in which the default study is released; the numbers are made up."""
-    config = settings.read_yaml(edited.path / "config/config.yaml")
-    models = settings.read_yaml(edited.path / "config/models.yaml")["models"]
+    config = schemas.read_yaml(edited.path / "config/config.yaml")
+    models = schemas.read_yaml(edited.path / "config/models.yaml")["models"]
     described = {**config, "model": {"name": config["model"], **models[config["model"]]}}
     folder = edited.path / "paper/released/mini"
     shutil.rmtree(folder.parent, ignore_errors=True)
