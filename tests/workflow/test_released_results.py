@@ -77,9 +77,7 @@ def test_a_figure_that_does_not_exist_is_answered_in_one_line(released, target, 
 
 
 def test_released_results_of_another_configuration_are_told_apart(released):
-    path = released.path / "config/config.yaml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("rank: 8", "rank: 16", 1), encoding="utf-8")
+    released.replace("config/config.yaml", "rank: 8", "rank: 16")
     options = ["-n", "--config", "results=released"]
     done = released.run("fig_retention", options=options)
     assert "note: paper/released/mini is of another configuration: " in done.stdout
