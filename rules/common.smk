@@ -36,6 +36,7 @@ RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DOWNLOADS = config["downloads"]
+study_settings.export(config, RESULTS)
 
 DOMAINS = config["corpora"]["domains"]
 SPLITS = ("train", "validation", "test")
