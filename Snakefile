@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
 from jadapt import clocks, cluster, leftovers
 from jadapt.errors import one_line
-from jadapt.settings import read_yaml
+from jadapt.schemas import read_yaml
 
 # A study given on the command line replaces the default one instead of being mixed into it.
 if not workflow.configfiles:

@@ -2,15 +2,15 @@
 import json
 from pathlib import Path
 
-from jadapt import cluster, modules, runs
+from jadapt import cluster, modules, runs, schemas
 from jadapt import settings as study_settings
 from jadapt.errors import one_line
 from jadapt.reporting import claims as published_claims
 
 # A mistake in the configuration ends here, with one line, before any rule is built.
 with one_line():
-    CATALOGUE = study_settings.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
-    MODELS = study_settings.read_yaml(f"{workflow.basedir}/config/models.yaml")
+    CATALOGUE = schemas.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
+    MODELS = schemas.read_yaml(f"{workflow.basedir}/config/models.yaml")
     config = study_settings.validate(
         config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
     )
@@ -36,6 +36,7 @@ RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DOWNLOADS = config["downloads"]
+study_settings.export(config, RESULTS)
 
 DOMAINS = config["corpora"]["domains"]
 SPLITS = ("train", "validation", "test")

@@ -30,7 +30,7 @@ rule html:
         notebooks=as_json(NOTEBOOKS),
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),
-        code=code("render_page.py", "settings.py", "runs.py", "reporting"),
+        code=code("render_page.py", "schemas.py", "reporting"),
     message:
         "Writing the HTML page"
     shell:

@@ -115,7 +115,7 @@ rule paper:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("render_paper.py", "reporting"),
+        code=code("render_paper.py", "schemas.py", "reporting"),
         settings=as_json(SETTINGS),
         study=config["study"],
         tables=[f"--{name}={path}" for name, path in READ.items()],

@@ -43,7 +43,6 @@ SETTINGS = {
     "results": None,
     "tensorboard": None,
 }
-study_settings.export(config, RESULTS)
 # The tables that figures, tables and text read. Those of a release are read in place: no rule
 # makes them, so nothing is trained or evaluated for what is made from them.
 if FROM_RELEASE:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from jadapt import released, runs, studies
+from jadapt import released, runs, schemas, studies
 from jadapt.errors import UserError, nearest, run
 from jadapt.evaluation import collection
 from jadapt.files import read_json
@@ -96,7 +96,7 @@ def chosen(arguments: argparse.Namespace, study: studies.Study) -> list[tuple[st
 def compare_inputs(study: studies.Study, published: dict) -> list[str]:
     """Refuse to compare results on other text; return the optional domains to leave out."""
     here = {"tokens": manifest.tokens(study), "corpora": manifest.corpora(study)}
-    catalogue = studies.settings.read_yaml(studies.ROOT / "config/corpora.yaml")["domains"]
+    catalogue = schemas.read_yaml(studies.ROOT / "config/corpora.yaml")["domains"]
     wrong, left_out = verification.other_corpora(published, here, catalogue)
     if wrong:
         raise UserError(f"{study.results}: other text than was released: {'; '.join(wrong)}")

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from jadapt import studies
+from jadapt import schemas, studies
 from jadapt.errors import UserError, run
 from jadapt.publishing import crate, release
 
@@ -24,7 +24,7 @@ def main() -> None:
     manifest = study.manifest()
     if not (study.results / "paper" / "paper.pdf").is_file():
         raise UserError(f"{study.results}/paper/paper.pdf: missing; build it first (make paper)")
-    citation = studies.settings.read_yaml(studies.ROOT / "CITATION.cff")
+    citation = schemas.read_yaml(studies.ROOT / "CITATION.cff")
     made = crate.build(study, manifest, citation, studies.ROOT)
     output = arguments.output or study.results / "crate.zip"
     # The library appends `.zip` itself, so a temporary file of its choosing cannot be used.

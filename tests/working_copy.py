@@ -77,6 +77,13 @@ class Clone:
             assert done.returncode == 0, done.stdout
         return done
 
+    def replace(self, file, old, new):
+        """Change words of a file once; they have to be there."""
+        path = self.path / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
     def planned(self, *words, options=()):
         """Return the rules that a dry run would execute, the target `all` left out."""
         output = self.run(*words, options=["-n", *options]).stdout

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jadapt import settings as study_settings
+from jadapt import schemas
 
 # What a user's own cluster names differently; git does not track it.
 SITE_FILE = "profiles/slurm/local.yaml"
@@ -52,8 +52,8 @@ def read_site(path: Path) -> dict[str, dict]:
     """
     if not path.exists():
         return {}
-    site = study_settings.read_yaml(path)
-    study_settings.check(site, study_settings.read_schema("cluster"), SITE_FILE)
+    site = schemas.read_yaml(path)
+    schemas.check(site, schemas.read_schema("cluster"), SITE_FILE)
     return site
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jadapt import runs, settings
+from jadapt import runs, schemas, settings
 from jadapt.errors import UserError
 from jadapt.files import read_json
 from jadapt.released import MANIFEST
@@ -107,10 +107,10 @@ def load(arguments: argparse.Namespace) -> Study:
     """Read and check the study that the options of `add_arguments` name."""
     config: dict[str, Any] = {}
     for path in arguments.configfile:
-        config = merged(config, settings.read_yaml(path))
+        config = merged(config, schemas.read_yaml(path))
     origin = ", ".join(map(str, arguments.configfile))
-    catalogue = settings.read_yaml(ROOT / "config/corpora.yaml")
-    models = settings.read_yaml(ROOT / "config/models.yaml")
+    catalogue = schemas.read_yaml(ROOT / "config/corpora.yaml")
+    models = schemas.read_yaml(ROOT / "config/models.yaml")
     config = settings.validate(config, catalogue, models, origin)
     name = config["study"]
     return Study(

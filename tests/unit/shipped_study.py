@@ -2,12 +2,12 @@
 
 import copy
 
-from jadapt import settings
+from jadapt import schemas, settings
 
-ROOT = settings.SCHEMAS.parents[1]
-CATALOGUE = settings.read_yaml(ROOT / "config/corpora.yaml")
-MODELS = settings.read_yaml(ROOT / "config/models.yaml")
-DEFAULT = settings.read_yaml(ROOT / "config/config.yaml")
+ROOT = schemas.SCHEMAS.parents[1]
+CATALOGUE = schemas.read_yaml(ROOT / "config/corpora.yaml")
+MODELS = schemas.read_yaml(ROOT / "config/models.yaml")
+DEFAULT = schemas.read_yaml(ROOT / "config/config.yaml")
 
 
 def validated(**changes):

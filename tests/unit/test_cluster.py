@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jadapt import cluster, settings
+from jadapt import cluster, schemas
 from jadapt.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def test_a_stage_goes_before_every_stage_and_both_before_the_rule(site):
 def test_the_users_file_knows_the_stages_of_the_rules():
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
     stages = set(re.findall(r'\*\*on_cluster\("(\w+)"', rules))
-    known = set(settings.read_schema("cluster")["properties"])
+    known = set(schemas.read_schema("cluster")["properties"])
     assert stages == known - {cluster.EVERY_STAGE}
 
 

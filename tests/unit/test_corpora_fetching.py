@@ -106,6 +106,16 @@ def page(tmp_path):
 
 
 @pytest.fixture
+def big_page(page):
+    """The same with half a mebibyte in the file."""
+    mirror, entry = page
+    big = mirror / PATH
+    big.write_bytes(os.urandom(2**19))
+    Path(entry["pins"]).write_text(f"path\tbytes\tsha256\n{PATH}\t{2**19}\t{sha256(big)}\n")
+    return mirror, entry
+
+
+@pytest.fixture
 def offline(monkeypatch):
     monkeypatch.setattr(urls, "HOST", "http://127.0.0.1:9")
     monkeypatch.setattr(urls, "RETRIES", 0)
@@ -209,23 +219,17 @@ def full_disk_is_one_line(small_disk, tmp_path, fetch_into, capsys):
     assert sha256(directory / file["file"]) == file["sha256"]
 
 
-def test_a_full_disk_during_a_download_is_one_line(page, server, small_disk, tmp_path, capsys):
-    mirror, entry = page
-    big = mirror / PATH
-    big.write_bytes(os.urandom(2**19))
-    Path(entry["pins"]).write_text(f"path\tbytes\tsha256\n{PATH}\t{2**19}\t{sha256(big)}\n")
+def test_a_full_disk_during_a_download_is_one_line(big_page, server, small_disk, tmp_path, capsys):
+    _, entry = big_page
     full_disk_is_one_line(
         small_disk, tmp_path, lambda output: fetch("page", entry, output, None, False), capsys
     )
 
 
 def test_a_full_disk_during_a_copy_from_the_mirror_is_one_line(
-    page, offline, small_disk, tmp_path, capsys
+    big_page, offline, small_disk, tmp_path, capsys
 ):
-    mirror, entry = page
-    big = mirror / PATH
-    big.write_bytes(os.urandom(2**19))
-    Path(entry["pins"]).write_text(f"path\tbytes\tsha256\n{PATH}\t{2**19}\t{sha256(big)}\n")
+    mirror, entry = big_page
     full_disk_is_one_line(
         small_disk, tmp_path, lambda output: fetch("page", entry, output, mirror, False), capsys
     )

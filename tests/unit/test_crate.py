@@ -8,11 +8,11 @@ import zipfile
 import pytest
 
 import released_example
-from jadapt import studies
+from jadapt import schemas, studies
 from jadapt.files import sha256_file, write_json
 from jadapt.publishing import crate
 
-CITATION = studies.settings.read_yaml(studies.ROOT / "CITATION.cff")
+CITATION = schemas.read_yaml(studies.ROOT / "CITATION.cff")
 
 
 @pytest.fixture
@@ -81,6 +81,6 @@ def test_the_citation_is_complete_and_that_of_the_paper():
     licence = (studies.ROOT / "LICENSE").read_text(encoding="utf-8")
     assert CITATION["license"] == "Apache-2.0" and "Apache License" in licence
     template = (studies.ROOT / "paper/paper.typ.j2").read_text(encoding="utf-8")
-    literature = studies.settings.read_yaml(studies.ROOT / "paper/literature.yaml")
+    literature = schemas.read_yaml(studies.ROOT / "paper/literature.yaml")
     title = re.search(r'set title = "([^"]*)" ~ names\.nemo', template).group(1)
     assert " ".join(CITATION["title"].split()) == title + literature["names"]["nemo"]

@@ -13,37 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+import token_files
 from jadapt.data.evaluation_rows import UNSCORED, evaluation_documents, evaluation_rows
 from jadapt.data.loading import PackedRows, RowsFrom
 from jadapt.data.packing import PackedStream
-from jadapt.data.tokens import FORMAT_VERSION, TokenFile
+from jadapt.data.tokens import TokenFile
 from jadapt.errors import UserError
-from jadapt.files import sha256_file, write_json
 
 START, END = 1, 2
 FIRST = 10  # the first token that is no special one
 
 
 def write_tokens(directory: Path, documents: list[list[int]]) -> TokenFile:
-    lengths = [len(document) for document in documents]
-    arrays = {
-        "tokens": np.array([token for document in documents for token in document], "<u4"),
-        "offsets": np.cumsum([0, *lengths]).astype("<i8"),
-        "sizes": np.array([[3 * n, n] for n in lengths], "<i8").reshape(-1, 2),
-    }
-    meta = {
-        "format_version": FORMAT_VERSION,
-        "dtype": "uint32",
-        "tokens": sum(lengths),
-        "documents": len(documents),
-        "bytes": 3 * sum(lengths),
-        "characters": sum(lengths),
-        "tokenizer_sha256": "0" * 64,
-    }
-    for name, array in arrays.items():
-        array.tofile(directory / f"{name}.bin")
-        meta[f"{name}_sha256"] = sha256_file(directory / f"{name}.bin")
-    write_json(directory / "meta.json", meta)
+    token_files.write(directory, documents, "uint32")
     return TokenFile(directory)
 
 

@@ -2,12 +2,11 @@
 
 import pytest
 
-from jadapt import modules
-from jadapt import settings as study_settings
+from jadapt import modules, schemas
 from jadapt.errors import UserError
 from jadapt.methods import registry
 
-SCHEMA = study_settings.read_schema("methods")
+SCHEMA = schemas.read_schema("methods")
 
 
 def test_registry_and_schema_name_the_same_methods():

@@ -6,7 +6,7 @@ import json
 import pytest
 
 import released_example as example
-from jadapt import released, studies
+from jadapt import released, schemas, studies
 from jadapt.errors import UserError
 from jadapt.files import write_json
 from jadapt.publishing import manifest as manifests
@@ -150,7 +150,7 @@ def test_a_release_that_fails_leaves_the_earlier_one(finished, monkeypatch):
 
 
 def test_compute_counts_accelerators_of_training_only(tmp_path):
-    config = studies.settings.read_yaml(CONFIG)
+    config = schemas.read_yaml(CONFIG)
     config["training"] |= {"accelerator": "gpu", "devices": 2}
     for name in ("adapt/lora/seeds", "search/sft", "evaluate/lora/seeds", "pretrain", "figures/a"):
         path = tmp_path / f"{name}.tsv"

@@ -19,7 +19,7 @@ from jadapt.corpora import archives
 from jadapt.errors import UserError
 from jadapt.methods import loading
 from jadapt.models.loading import checkpoint
-from jadapt.settings import read_schema
+from jadapt.schemas import read_schema
 from jadapt.training import checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from jadapt import settings
+from jadapt import schemas, settings
 from jadapt.errors import UserError
 from jadapt.files import load_settings
 from shipped_study import CATALOGUE, DEFAULT, MODELS, ROOT, validated
@@ -183,7 +183,7 @@ def test_mistakes_are_named_in_one_line(changes, message):
 
 @pytest.mark.parametrize("name", ["smollm", "qwen"])
 def test_the_other_studies_are_valid_and_have_the_same_methods(name):
-    study = settings.read_yaml(ROOT / "config" / f"{name}.yaml")
+    study = schemas.read_yaml(ROOT / "config" / f"{name}.yaml")
     settings.validate(study, CATALOGUE, MODELS, f"config/{name}.yaml")
     # Beside them, the study of the published claims has LoRA of other ranks and precisions.
     shared = [key for key in study["methods"] if key in DEFAULT["methods"]]
@@ -218,7 +218,7 @@ def test_the_other_studies_are_valid_and_have_the_same_methods(name):
     ],
 )
 def test_mistakes_of_a_study_of_a_published_model_are_named(changes, message):
-    config = settings.read_yaml(ROOT / "config" / "smollm.yaml")
+    config = schemas.read_yaml(ROOT / "config" / "smollm.yaml")
     for key, value in changes.items():
         *sections, last = key.split("__")
         place = config
@@ -240,7 +240,7 @@ def test_broken_yaml_names_its_line(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("study: mini\nseeds: [1, 2\nmodel: mini\n")
     with pytest.raises(UserError, match=r"study\.yaml:3: not valid YAML"):
-        settings.read_yaml(path)
+        schemas.read_yaml(path)
 
 
 def test_the_environment_names_the_mirror(monkeypatch):
@@ -275,7 +275,7 @@ def every_property(schema, path=""):
 
 @pytest.mark.parametrize("name", ["study", "models", "methods", "corpora"])
 def test_every_key_is_explained(name):
-    schema = settings.read_schema(name)
+    schema = schemas.read_schema(name)
     parts = [schema, *schema.get("$defs", {}).values(), *schema.get("strategies", {}).values()]
     silent = [
         path

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import tiny_model
-from jadapt.data.tokens import FORMAT_VERSION
-from jadapt.files import sha256_file, write_json
+import token_files
 from jadapt.training.sequence import Places, Run
 
 SEQUENCE = ["first", "second"]
@@ -111,27 +110,9 @@ RUNS = {
 
 
 def write_tokens(directory: Path, documents: list[list[int]]) -> None:
-    """Write a token file of these documents; three bytes a token."""
+    """Write a token file of these documents."""
     directory.mkdir(parents=True)
-    lengths = [len(document) for document in documents]
-    arrays = {
-        "tokens": np.array([token for document in documents for token in document], "<u2"),
-        "offsets": np.cumsum([0, *lengths]).astype("<i8"),
-        "sizes": np.array([[3 * n, n] for n in lengths], "<i8"),
-    }
-    meta = {
-        "format_version": FORMAT_VERSION,
-        "dtype": "uint16",
-        "tokens": sum(lengths),
-        "documents": len(documents),
-        "bytes": 3 * sum(lengths),
-        "characters": sum(lengths),
-        "tokenizer_sha256": TOKENIZER.sha256,
-    }
-    for name, array in arrays.items():
-        array.tofile(directory / f"{name}.bin")
-        meta[f"{name}_sha256"] = sha256_file(directory / f"{name}.bin")
-    write_json(directory / "meta.json", meta)
+    token_files.write(directory, documents, tokenizer=TOKENIZER.sha256)
 
 
 def build(folder: Path) -> Path:

@@ -50,6 +50,13 @@ def clone(tmp_path_factory, elsewhere):
     share_downloads(path, ROOT)
 
 
+@pytest.fixture(scope="session")
+def study(clone):
+    """The finished tiny study; every test of the chain looks at it."""
+    clone.run("all")
+    return clone
+
+
 @pytest.fixture
 def edited(clone, tmp_path):
     """A clone of its own, for a test that changes files."""

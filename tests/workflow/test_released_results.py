@@ -6,14 +6,14 @@ import shutil
 import pytest
 
 import released_example
-from jadapt import settings
+from jadapt import schemas
 
 
 @pytest.fixture
 def released(edited):
     """A fresh clone in which the default study is released; the numbers are made up."""
-    config = settings.read_yaml(edited.path / "config/config.yaml")
-    models = settings.read_yaml(edited.path / "config/models.yaml")["models"]
+    config = schemas.read_yaml(edited.path / "config/config.yaml")
+    models = schemas.read_yaml(edited.path / "config/models.yaml")["models"]
     described = {**config, "model": {"name": config["model"], **models[config["model"]]}}
     folder = edited.path / "paper/released/mini"
     shutil.rmtree(folder.parent, ignore_errors=True)
@@ -77,9 +77,7 @@ def test_a_figure_that_does_not_exist_is_answered_in_one_line(released, target, 
 
 
 def test_released_results_of_another_configuration_are_told_apart(released):
-    path = released.path / "config/config.yaml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("rank: 8", "rank: 16", 1), encoding="utf-8")
+    released.replace("config/config.yaml", "rank: 8", "rank: 16")
     options = ["-n", "--config", "results=released"]
     done = released.run("fig_retention", options=options)
     assert "note: paper/released/mini is of another configuration: " in done.stdout

@@ -87,24 +87,11 @@ def test_one_figure_or_table_runs_what_it_needs_and_nothing_else(edited, target,
     ],
 )
 def test_a_mistake_ends_the_command_with_one_line_before_anything_runs(edited, edit, message):
-    path = edited.path / "config/config.yaml"
-    text = path.read_text(encoding="utf-8")
-    assert edit[0] in text
-    path.write_text(text.replace(*edit, 1), encoding="utf-8")
-    done = edited.shell("snakemake", "--cores", "1", "all", check=False)
-    assert done.returncode == 1
-    assert message in done.stdout
-    assert not (edited.path / "results").exists()
-    assert len(done.stdout.strip().splitlines()) == 1, done.stdout
+    assert message in refusal(edited, "config/config.yaml", *edit)
 
 
 def test_a_mistake_in_the_claims_ends_the_command_the_same_way(edited):
-    path = edited.path / "config/claims.yaml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("'peak_memory_mib'", "'peak_memory'", 1), encoding="utf-8")
-    done = edited.shell("snakemake", "--cores", "1", "all", check=False)
-    assert done.returncode == 1
-    (line,) = done.stdout.strip().splitlines()
+    line = refusal(edited, "config/claims.yaml", "'peak_memory_mib'", "'peak_memory'")
     assert "config/claims.yaml: claims.memory_lora.expression: cost: unknown cost" in line
     assert "did you mean 'peak_memory_mib'?" in line
 
@@ -150,6 +137,16 @@ def test_a_study_without_a_grid_has_no_figure_of_it(edited):
     assert "fig_pareto" not in listed
     output = edited.shell("snakemake", "-n", "all").stdout
     assert "search" not in output.split()
+
+
+def refusal(clone, file, old, new):
+    """Change words of a file; return the one line that a command ends with before anything runs."""
+    clone.replace(file, old, new)
+    done = clone.shell("snakemake", "--cores", "1", "all", check=False)
+    assert done.returncode == 1
+    assert not (clone.path / "results").exists()
+    (line,) = done.stdout.strip().splitlines()
+    return line
 
 
 def add_domain(clone, name, source):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jadapt import settings
+from jadapt import schemas
 from jadapt.errors import UserError, nearest
 from jadapt.reporting import expressions
 from jadapt.reporting.expressions import Vocabulary
@@ -116,9 +116,9 @@ def read(path: str | Path, domains: Iterable[str] = ()) -> Ledger:
     Raises:
         UserError: one line that names the file, the claim and the key.
     """
-    content = settings.read_yaml(path)
+    content = schemas.read_yaml(path)
     try:
-        settings.check(content, settings.read_schema("claims"), str(path))
+        schemas.check(content, schemas.read_schema("claims"), str(path))
     except UserError as error:
         raise UserError(_with_name(str(error), content)) from None
     claims = []
@@ -176,6 +176,6 @@ def _check_claim(claim: Claim, content: dict, vocabulary: Vocabulary, path: str)
 
 def read_sources(path: str | Path) -> dict[str, dict[str, str]]:
     """Read only where the claims of a file were published."""
-    content = settings.read_yaml(path)
-    settings.check(content, settings.read_schema("claims"), str(path))
+    content = schemas.read_yaml(path)
+    schemas.check(content, schemas.read_schema("claims"), str(path))
     return content["sources"]
