@@ -221,5 +221,5 @@ def write(folder: Path, methods=("sft", "lora"), seeds=(1, 2), tasks=("everyday"
     corpora(study[2]).to_csv(folder / "corpora.csv", index=False)
     grid(study[0], study[2]).to_csv(folder / "grid.csv", index=False)
     segmentation(gold=len(study[0]) > 2).to_csv(folder / "segmentation.csv", index=False)
-    tokenizers().to_csv(folder / "tokenizers.csv", index=False)
+    tokenizers(gold=len(study[0]) > 2).to_csv(folder / "tokenizers.csv", index=False)
     return folder
