@@ -111,6 +111,12 @@ def study_texts(name, domains):
     return [f"{folder}/{domain}/manifest.json" for domain in domains]
 
 
+def text_form(name):
+    """The normalisation of the text that a tokenizer of the study reads."""
+    raw = study_entry(name).get("raw", False)
+    return "none" if raw else CATALOGUE["cleaning"]["normalisation"]
+
+
 def study_corpora(name):
     """The domains that a tokenizer is trained on, those of the study first."""
     return list(dict.fromkeys([*TOKENIZED, *runs.tokenizer_domains(study_entry(name))]))

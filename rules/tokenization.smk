@@ -40,6 +40,15 @@ if TOKENIZERS:
                 wildcards.tokenizer, study_corpora(wildcards.tokenizer)
             ),
             fetched=lambda wildcards: fetched_models(study_entry(wildcards.tokenizer)),
+            # Gold words, where they are reached: known when this runs.
+            reference=(
+                [
+                    f"{RESULTS}/segmentation/reference/reference.json",
+                    f"{RESULTS}/segmentation/reference/test.jsonl",
+                ]
+                if SEGMENTATION
+                else []
+            ),
         output:
             directory(f"{TOKENIZATION}/tokenizers/{{tokenizer}}"),
         log:
@@ -59,7 +68,8 @@ if TOKENIZERS:
                 "models/tokenizer_making.py",
                 "models/gguf.py",
                 "evaluation/tokenizer_study.py",
-                *segmentation_code("base", "mecab", "pieces"),
+                "corpora/verification.py",
+                *segmentation_code("base", "gold", "mecab", "pieces", "reference"),
             ),
             entry=lambda wildcards: as_json(study_entry(wildcards.tokenizer)),
             settings=lambda wildcards: as_json(
@@ -68,10 +78,11 @@ if TOKENIZERS:
                     for key in ("maximum_documents", "test_documents", "words")
                 }
                 | {
+                    "normalisation": text_form(wildcards.tokenizer),
                     "languages": {
                         domain: text_language(domain)
                         for domain in study_corpora(wildcards.tokenizer)
-                    }
+                    },
                 }
             ),
             models=lambda wildcards: as_json(
@@ -89,13 +100,18 @@ if TOKENIZERS:
                 study_corpora(wildcards.tokenizer), input.corpora
             ),
             texts=lambda wildcards, input: folders_of(TOKENIZED, input.corpora),
+            reference=lambda wildcards, input: (
+                ["--reference", Path(input.reference[0]).parent]
+                if input.reference
+                else []
+            ),
         message:
             "Measuring the tokenizer {wildcards.tokenizer}"
         shell:
             "python scripts/study_tokenizer.py --entry {params.entry:q}"
             " --settings {params.settings:q} --models {params.models:q}"
             " --fetched {params.fetched:q} --corpora {params.corpora:q} --texts {params.texts:q}"
-            " --output {output:q} > {log:q} 2>&1"
+            " {params.reference:q} --output {output:q} > {log:q} 2>&1"
 
     # One process trains them all: starting NeMo takes longer than training one of them.
     rule study_models:

@@ -13,6 +13,7 @@ from jadapt.files import atomic, load_settings, named_path
 
 COLUMNS = (
     "study", "tokenizer", "variant", "seed", "domain", "script", "metric", "value", "unit", "n",
+    "reference", "gold",
 )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def main() -> None:
             writer.writerow(
                 (
                     arguments.study, point.tokenizer, point.variant, point.seed, domain, "all",
-                    metric, repr(math.nan if value is None else value), unit, n,
+                    metric, repr(math.nan if value is None else value), unit, n, "", "",
                 )
             )  # fmt: skip
     shutil.rmtree(arguments.checkpoints)

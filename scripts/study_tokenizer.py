@@ -15,14 +15,14 @@ from jadapt.files import atomic, load_settings, named_path
 # Speeds are of one core. The library reads this when it is loaded.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-COLUMNS = ("domain", "script", "metric", "value", "unit", "n")
+COLUMNS = ("domain", "script", "metric", "value", "unit", "n", "reference", "gold")
 
 
 def main() -> None:
     """Parse the command line, prepare, and write the measures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entry", required=True, help="of tokenization.tokenizers")
-    parser.add_argument("--settings", required=True, help="sizes, words and languages")
+    parser.add_argument("--settings", required=True, help="sizes, words, languages and form")
     parser.add_argument("--models", default="{}", help="pretrained models that it may name")
     parser.add_argument("--fetched", type=named_path, nargs="*", default=[], metavar="MODEL=PATH")
     parser.add_argument(
@@ -33,6 +33,7 @@ def main() -> None:
         "--texts", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR",
         help="what it is measured on and encodes",
     )  # fmt: skip
+    parser.add_argument("--reference", type=Path, help="folder of the reference words")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
 
@@ -52,15 +53,17 @@ def main() -> None:
     }
     shutil.rmtree(arguments.output, ignore_errors=True)
     entry = load_settings(arguments.entry)
-    rows = tokenizer_study.prepare(entry, materials, splits, settings, arguments.output)
+    rows = tokenizer_study.prepare(
+        entry, materials, splits, settings, arguments.output, arguments.reference
+    )
     with (
         atomic(arguments.output / "measures.csv") as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for domain, script, metric, value, unit, n in rows:
-            writer.writerow((domain, script, metric, repr(value), unit, n))
+        for domain, script, metric, value, *rest in rows:
+            writer.writerow((domain, script, metric, repr(value), *rest))
     print(f"{arguments.output}: {len(rows)} measures", file=sys.stderr)
 
 

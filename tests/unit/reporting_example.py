@@ -165,7 +165,7 @@ def segmentation(*, gold: bool = True) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def tokenizers() -> pd.DataFrame:
+def tokenizers(*, gold: bool = True) -> pd.DataFrame:
     """Four tokenizers on two domains, two of them on raw text, the first one regularised."""
     columns = [
         "study",
@@ -178,20 +178,27 @@ def tokenizers() -> pd.DataFrame:
         "value",
         "unit",
         "n",
+        "reference",
+        "gold",
     ]
+    words = ("UD Japanese GSD", "true") if gold else ("unidic_lite", "false")
     rows = []
     for k, name in enumerate(("unigram_4000", "bpe_4000", "raw_none", "raw_nfkc")):
 
         def put(domain, script, metric, value, seed=0, variant="", name=name):
-            rows.append(("example", name, variant, seed, domain, script, metric, value, "1", 1000))
+            row = ("example", name, variant, seed, domain, script, metric, value, "1", 1000)
+            rows.append((*row, *(words if metric == "words_kept_whole" else ("", ""))))
 
         for domain in ("everyday", "cloud"):
             for script, share in SCRIPTS.items():
                 put(domain, script, "tokens_per_character", 1.4 - share - k / 20)
             put(domain, "all", "tokens_per_character", 0.8 - k / 20)
             put(domain, "all", "tokens_per_byte", 0.3 - k / 50)
-            put(domain, "all", "words_kept_whole", 0.4 + k / 20)
+            if not gold:
+                put(domain, "all", "words_kept_whole", 0.4 + k / 20)
             put(domain, "all", "byte_fallback_share", 0.05)
+        if gold:
+            put("treebank", "all", "words_kept_whole", 0.4 + k / 20)
         put("all", "all", "vocabulary_size", 4000 + k)
         put("all", "all", "encoding_speed", 10.0 + k)
         if k:
@@ -214,5 +221,5 @@ def write(folder: Path, methods=("sft", "lora"), seeds=(1, 2), tasks=("everyday"
     corpora(study[2]).to_csv(folder / "corpora.csv", index=False)
     grid(study[0], study[2]).to_csv(folder / "grid.csv", index=False)
     segmentation(gold=len(study[0]) > 2).to_csv(folder / "segmentation.csv", index=False)
-    tokenizers().to_csv(folder / "tokenizers.csv", index=False)
+    tokenizers(gold=len(study[0]) > 2).to_csv(folder / "tokenizers.csv", index=False)
     return folder

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jadapt.reporting import comparisons, quality, runs, search
+import reporting_example as example
+from jadapt.reporting import comparisons, quality, runs, search, tables, tokenization
+from jadapt.reporting.present import present
 from paper_example import ALL, STUDIES, configured, measured, rendered, text_of
 
 # Headings and leading words of what a study has or lacks.
@@ -33,6 +35,39 @@ def test_the_text_has_what_the_study_has(name, there, absent):
     # No chapter is empty, and nothing that should have been named is missing between commas.
     assert not re.search(r"^== [^\n]*\n+=", text, re.MULTILINE)
     assert " ," not in text and "for ;" not in text and "()" not in text
+
+
+def tokenizer_tables(folder):
+    """Read tables of gold words, of MeCab's, and one of a release before they were named."""
+    for name, gold in (("gold", True), ("mecab", False)):
+        example.tokenizers(gold=gold).to_csv(folder / name, index=False)
+    older = example.tokenizers(gold=False).drop(columns=["reference", "gold"])
+    older.to_csv(folder / "older", index=False)
+    return {name: tables.read_tokenizers(folder / name) for name in ("gold", "mecab", "older")}
+
+
+def test_the_text_says_whose_words_are_kept_whole(tmp_path):
+    methods = ["sft", "lora"]
+    found = measured(methods, [1, 2], ["everyday"])
+    said = {
+        "gold": "gold words of several characters in the test text of UD Japanese GSD",
+        "mecab": "words that MeCab with UniDic @mecab finds",
+        "older": "words that MeCab @mecab finds",
+    }
+    for name, table in tokenizer_tables(tmp_path).items():
+        text = text_of(replace(found, tokenizers=table), methods)
+        assert said[name] in text
+        assert ("gold words could not be reached" in text) == (name != "gold")
+        heading = "gold words whole" if name == "gold" else "MeCab's words whole"
+        printed = present(tokenization.tokenizers_table(table))
+        assert heading in printed.labels
+        assert printed.rows[0][printed.labels.index(heading)] == "40"
+
+
+def test_words_of_several_references_are_not_pooled():
+    both = pd.concat([example.tokenizers(), example.tokenizers(gold=False)])
+    with pytest.raises(ValueError, match="several references"):
+        tokenization.tokenizers_table(both)
 
 
 def test_a_run_that_diverged_is_named_and_compared_with_nothing():

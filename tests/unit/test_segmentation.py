@@ -126,6 +126,16 @@ def test_mecab_finds_words():
     assert unidic.segment([text * 600]) == [unidic.segment([text])[0] * 600]
 
 
+@pytest.mark.parametrize("name", NAMES[:2])
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(st.sampled_from("すも東京AbC1。 \u3000\t\n"), max_size=30))
+def test_spaces_are_put_back_where_they_were(segmenters, name, text):
+    """Runs of the white space that MeCab drops are pieces, whichever way they are put back."""
+    found = segmenters[name].segment([text])[0]
+    words = [piece for piece in found if piece.strip(" \t\n")]
+    assert found == restore(text, words)
+
+
 def test_a_missing_dictionary_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipadic", None)
     with pytest.raises(UserError, match=r"'ipadic' is not installed: pip install ipadic$"):

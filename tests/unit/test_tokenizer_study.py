@@ -12,14 +12,14 @@ from jadapt.evaluation import tokenizer_models, tokenizer_study
 from jadapt.evaluation.tokenizer_models import TokenizerModels, flops_per_token
 from jadapt.models import scratch
 from jadapt.models.tokenizer_making import Materials
-from jadapt.text.fertility import Fertility
+from jadapt.text.fertility import Fertility, WholeWords
 from jadapt.text.tokenizers import load
 from tiny_study import SETTINGS
 
 WORDS = ["東京", "京都", "コーヒー", "飲む", "ました", "です", "ﾒﾛﾝ", "「猫」", "ＡＢＣ", "。"]
 SPLITS = {"train": 200, "validation": 10, "test": 20}
 STUDY = {
-    "maximum_documents": 100, "test_documents": 15, "words": "unidic_lite",
+    "maximum_documents": 100, "test_documents": 15, "words": "unidic_lite", "normalisation": "none",
     "languages": {"everyday": "ja"},
 }  # fmt: skip
 ENTRIES = {
@@ -68,7 +68,7 @@ def test_measures_are_of_raw_text(prepared, texts):
     lines = (texts / "test.jsonl").read_text(encoding="utf-8").splitlines()[:15]
     raw = [json.loads(line)["ja"] for line in lines]
     for name, (_, rows) in prepared.items():
-        found = {(script, metric): (value, n) for _, script, metric, value, _, n in rows}
+        found = {(script, metric): (value, n) for _, script, metric, value, _, n, *_ in rows}
         assert found["all", "tokens_per_character"][1] == sum(map(len, raw))
         assert found["all", "tokens_per_byte"][1] == sum(len(text.encode()) for text in raw)
         assert found["all", "vocabulary_size"][0] == ENTRIES[name]["vocabulary_size"]
@@ -82,27 +82,76 @@ def test_measures_are_of_raw_text(prepared, texts):
     assert fertility[1][key] <= fertility[0][key]
 
 
+class Fixed:
+    """Cuts any text into three tokens."""
+
+    def __init__(self, normalisation="none"):
+        self.normalisation = normalisation
+
+    def encode_batch(self, texts):
+        return [[0, 1, 2]]
+
+
+PIECES = ["東京に".encode(), "行き".encode(), "ます".encode()]
+
+
 def test_words_are_whole_where_no_token_ends_within_them(prepared):
     folder, _ = prepared["small"]
     tokenizer = load(folder / "tokenizer")
-
-    class Fixed:
-        normalisation = "none"
-
-        def encode_batch(self, texts):
-            return [[0, 1, 2]]
-
     counts = Fertility()
-    counts.add(Fixed(), ["東京に".encode(), "行き".encode(), "ます".encode()], "東京に行きます",
-               ["東京", "に", "行", "きま", "す"])  # fmt: skip
-    assert (counts.words, counts.whole) == (2, 1)
+    counts.add(Fixed(), PIECES, "東京に行きます")
     assert dict(counts.tokens)["kanji"] == pytest.approx(2 / 3 + 1 / 2)
     assert counts.broken == 0
+    words = WholeWords()
+    words.add(Fixed(), PIECES, ["東京", "に", "行", "きま", "す"])
+    assert (words.words, words.whole) == (2, 1)
+    assert list(words.measures()) == [("all", "words_kept_whole", 1 / 2, "share", 2)]
     plain = Fertility()
     plain.add(tokenizer, tokenizer.token_bytes(), "鬱\x00")
     assert plain.broken == 3
     plain.add(tokenizer, tokenizer.token_bytes(), "")
     assert sum(plain.characters.values()) == 2
+    words.add(Fixed(), PIECES, [])
+    assert words.words == 2
+
+
+def test_words_are_brought_to_the_form_of_the_text_and_of_the_tokenizer():
+    pieces = ["カフェ".encode(), b"12", "で".encode()]
+    for form, own in (("nfkc", "none"), ("none", "nfkc")):
+        words = WholeWords()
+        words.add(Fixed(own), pieces, ["ｶﾌｪ", "１", "２", "で"], form)
+        assert (words.words, words.whole) == (1, 1)
+    # The mark belongs to the letter of the word before, so where one ends is not known.
+    words = WholeWords()
+    words.add(Fixed("nfkc"), pieces, ["か", "\u3099い"])
+    assert words.words == 0 and list(words.measures()) == []
+
+
+def whole_words(rows):
+    return [row for row in rows if row[2] == "words_kept_whole"]
+
+
+def test_words_are_gold_where_gold_was_reached(prepared, texts, tmp_path):
+    """The treebank's words are of its own text; MeCab's, of the test text, take their place."""
+    (domain, _, _, _, _, n, *whose) = whole_words(prepared["small"][1])[0]
+    assert (domain, whose) == ("everyday", ["unidic_lite", "false"]) and n > 15
+
+    def measured(gold):
+        folder = tmp_path / str(gold)
+        folder.mkdir()
+        (folder / "reference.json").write_text(json.dumps({"gold": gold, "name": "Treebank"}))
+        line = json.dumps({"words": ["東京", "で", "コーヒー", "を", "飲む"]})
+        (folder / "test.jsonl").write_text(line + "\n")
+        materials = Materials({"everyday": ("ja", texts / "train.jsonl")})
+        splits = {"everyday": {split: texts / f"{split}.jsonl" for split in SPLITS}}
+        return tokenizer_study.prepare(
+            ENTRIES["small"], materials, splits, STUDY, folder / "out", folder
+        )
+
+    ((domain, script, _, value, unit, n, *whose),) = whole_words(measured(True))
+    assert (domain, script, unit, n) == ("treebank", "all", "share", 3)
+    assert whose == ["Treebank", "true"] and 3 * value in (0, 1, 2, 3)
+    assert whole_words(measured(False)) == whole_words(prepared["small"][1])
 
 
 def test_operations_are_six_a_weight_and_those_of_attention():

@@ -12,12 +12,17 @@ from jadapt.errors import UserError
 from jadapt.models import tokenizer_making as making
 from jadapt.text import fertility
 from jadapt.text.segmentation import base as segmentation
+from jadapt.text.segmentation.reference import describe, read
 from jadapt.text.tokenizers import document_text, load
 
 TEXT = "text"
 """The name of the joint training text of all domains, and of the field that holds a text."""
 
-Row = tuple[str, str, str, float, str, int]
+TREEBANK = "treebank"
+"""The name that gold words have in place of a domain: they are of text of their own."""
+
+# Domain, script, metric, value, unit, n, and of words the reference and whether it is gold.
+Row = tuple[str, str, str, float, str, int, str, str]
 # Enough for a speed, and little time: a megabyte takes a second in the slowest of them.
 _SPEED_BYTES = 300_000
 
@@ -28,6 +33,7 @@ def prepare(
     splits: dict[str, dict[str, Path]],
     settings: dict,
     output: Path,
+    reference: Path | None = None,
 ) -> list[Row]:
     """Make a tokenizer under ``output`` with the tokens that a small model needs.
 
@@ -36,12 +42,15 @@ def prepare(
         materials: what it is made of.
         splits: the split files of each domain.
         settings: ``maximum_documents`` a domain for training, ``test_documents`` a domain for
-            what is measured, ``words``, and ``languages`` (the field that holds each text).
+            what is measured, ``words`` (the dictionary whose words take the place of gold),
+            ``normalisation`` (of the text) and ``languages`` (the field that holds each text).
         output: gets ``tokenizer/``, ``tokens/text/{train,validation}`` and
             ``tokens/{domain}/test``.
+        reference: what `jadapt.text.segmentation.reference.prepare` wrote, where there is any.
 
     Returns:
-        Rows (domain, script, metric, value, unit, n).
+        Rows (domain, script, metric, value, unit, n, reference, gold); the last two say whose words
+        were counted, and are empty where none were.
     """
     making.make(entry, materials, output / "tokenizer")
 
@@ -57,7 +66,9 @@ def prepare(
         _encode(joint, output / "tokenizer", output / "tokens" / TEXT / split)
     for domain, some in tests.items():
         _encode(some, output / "tokenizer", output / "tokens" / domain / "test")
-    return [*_measure(tests, output / "tokenizer", settings["words"]), *_speeds(tests, output)]
+    plain = [*_measure(tests, output / "tokenizer"), *_speeds(tests, output)]
+    whole = _whole_words(tests, output / "tokenizer", settings, reference)
+    return [*((*row, "", "") for row in plain), *whole]
 
 
 def _texts(path: Path, language: str, count: int) -> Iterator[str]:
@@ -81,20 +92,40 @@ def _encode(texts: Iterable[str], tokenizer: Path, output: Path) -> None:
         encode_corpus(tokenizer, stream.name, TEXT, output)
 
 
-def _measure(tests: dict[str, Sequence[str]], directory: Path, words: str) -> Iterator[Row]:
-    tokenizer, segmenter = load(directory), segmentation.load(words)
+def _measure(tests: dict[str, Sequence[str]], directory: Path) -> Iterator[tuple]:
+    tokenizer = load(directory)
     token_bytes = tokenizer.token_bytes()
     for domain, texts in tests.items():
         counts = fertility.Fertility()
-        for text, parts in zip(texts, segmenter.segment(texts), strict=True):
-            counts.add(tokenizer, token_bytes, text, parts)
+        for text in texts:
+            counts.add(tokenizer, token_bytes, text)
         for measure in counts.measures():
             yield domain, *measure
     size = tokenizer.vocabulary_size
     yield fertility.ALL, fertility.ALL, "vocabulary_size", size, "entry", 1
 
 
-def _speeds(tests: dict[str, Sequence[str]], output: Path) -> Iterator[Row]:
+def _whole_words(
+    tests: dict[str, Sequence[str]], directory: Path, settings: dict, reference: Path | None
+) -> Iterator[Row]:
+    """Count gold words on their own text; where none were reached, a dictionary's on the tests."""
+    name, gold, texts = settings["words"], False, {}
+    if reference is not None and (meta := describe(reference))["gold"]:
+        name, gold, texts = meta["name"], True, {TREEBANK: read(reference, "test")}
+    else:
+        segmenter = segmentation.load(name)
+        texts = {domain: segmenter.segment(some) for domain, some in tests.items()}
+    tokenizer = load(directory)
+    token_bytes = tokenizer.token_bytes()
+    for domain, some in texts.items():
+        counts = fertility.WholeWords()
+        for words in some:
+            counts.add(tokenizer, token_bytes, words, settings["normalisation"])
+        for measure in counts.measures():
+            yield domain, *measure, name, str(gold).lower()
+
+
+def _speeds(tests: dict[str, Sequence[str]], output: Path) -> Iterator[tuple]:
     """Time the tokenizer and the `tokenizers` library's form of the same model, side by side."""
     sample, size = [], 0
     for text in (text for texts in tests.values() for text in texts):

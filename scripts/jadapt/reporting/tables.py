@@ -129,6 +129,7 @@ TOKENIZERS = {
     "unit": TEXT,
     "n": NUMBER,
 }
+WHOSE_WORDS = ("reference", "gold")
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
@@ -172,9 +173,15 @@ def read_segmentation(path: str | Path) -> pd.DataFrame:
 def read_tokenizers(path: str | Path) -> pd.DataFrame:
     """Read ``tokenizers.csv``: one row a tokenizer, variant, seed, domain, script and metric.
 
-    What needs no model has seed 0 and no variant.
+    What needs no model has seed 0 and no variant. ``reference`` and ``gold`` (``true``, ``false``)
+    say whose words a share of words is of and are empty elsewhere; tables of earlier releases,
+    whose words were MeCab's, are without them.
     """
-    return _read(path, TOKENIZERS)
+    frame = _read(path, TOKENIZERS)
+    for name in WHOSE_WORDS:
+        if name not in frame:
+            frame[name] = ""
+    return frame
 
 
 # Tables of measurements that a study may have, and what reads each.

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jadapt.reporting.labels import tokenizer_label
+from jadapt.reporting.labels import segmenter_label, tokenizer_label
 from jadapt.reporting.statistics import Estimate, estimate
 from jadapt.reporting.summaries import BITS, put
 
 ALL, TEXT = "all", "text"
 RAW, NONE = "raw_", "raw_none"
 FERTILITY = "tokens_per_character"
+WHOLE = "words_kept_whole"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,31 @@ class Compared:
     label: str
     bits: Estimate
     difference: Estimate
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Whose words were counted, by the name that readers see, and whether they are gold."""
+
+    label: str
+    gold: bool
+
+
+def reference(table: pd.DataFrame) -> Reference:
+    """Return whose words the shares of words kept whole are of.
+
+    Raises:
+        ValueError: they are of several, which no mean may be taken of.
+    """
+    rows = table[table["metric"] == WHOLE]
+    found = sorted(set(zip(rows["reference"], rows["gold"], strict=True)))
+    if len(found) > 1:
+        raise ValueError(f"words of several references: {found}; remake the table")
+    name, gold = found[0] if found else ("", "")
+    if gold == "true":
+        return Reference(name, True)
+    # Tables of earlier releases do not name the dictionary.
+    return Reference(segmenter_label(name) if name else "MeCab", False)
 
 
 def names(table: pd.DataFrame, *, raw: bool = False) -> list[str]:
@@ -59,13 +85,14 @@ def bits(table: pd.DataFrame, tokenizer: str, variant: str = "") -> pd.Series:
 
 def tokenizers_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a tokenizer: sizes, fertility, words, bytes, speed, bits per byte."""
+    words = "gold_words_whole" if reference(table).gold else "mecab_words_whole"
     rows = []
     for name in [*names(table), *names(table, raw=True)]:
         row: dict[str, object] = {"tokenizer": name}
         row["vocabulary_size"] = pooled(table, name, "vocabulary_size")
         row["tokens_per:character"] = pooled(table, name, FERTILITY)
         row["tokens_per:byte"] = pooled(table, name, "tokens_per_byte")
-        row["words_kept_whole"] = 100 * pooled(table, name, "words_kept_whole")
+        row[words] = 100 * pooled(table, name, WHOLE)
         row["byte_fallback_share"] = 100 * pooled(table, name, "byte_fallback_share")
         row["encoding_speed:here"] = pooled(table, name, "encoding_speed")
         row["encoding_speed:library"] = pooled(table, name, "library_encoding_speed")
@@ -90,13 +117,17 @@ def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
     variants = list(drawn["variant"].unique())
     against = found[NONE] if NONE in found else pd.Series(dtype=float)
     fertile = {name: pooled(table, name, FERTILITY) for name in ordinary}
-    whole = {name: pooled(table, name, "words_kept_whole") for name in ordinary}
+    whole = {name: pooled(table, name, WHOLE) for name in ordinary}
+    counted = table[(table["metric"] == WHOLE) & (table["tokenizer"] == ordinary[0])]
     return {
         "count": len(ordinary),
         "ranked": [(tokenizer_label(name), estimate(found[name])) for name in ranked],
         "fewest": _labelled(min, fertile),
         "most": _labelled(max, fertile),
         "whole": _labelled(max, whole),
+        "least_whole": _labelled(min, whole),
+        "reference": reference(table),
+        "words": int(counted["n"].sum()),
         "regularised": tokenizer_label(regularised),
         "plain": estimate(found[regularised]) if regularised else None,
         "variants": [

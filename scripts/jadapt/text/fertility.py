@@ -6,11 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
 from jadapt.text.attribution import character_shares
-from jadapt.text.normalisation import normalise
+from jadapt.text.normalisation import NONE, normalise
 from jadapt.text.scripts import NAMES, script_classes
 from jadapt.text.tokenizers import Tokenizer
 
@@ -26,16 +27,11 @@ class Fertility:
     characters: Counter = field(default_factory=Counter)
     bytes: int = 0
     broken: int = 0
-    words: int = 0
-    whole: int = 0
 
-    def add(
-        self, tokenizer: Tokenizer, token_bytes: list[bytes], text: str, words: Sequence[str] = ()
-    ) -> None:
-        """Count one text; ``words``, joined, are the text."""
+    def add(self, tokenizer: Tokenizer, token_bytes: list[bytes], text: str) -> None:
+        """Count one text."""
         (ids,) = tokenizer.encode_batch([text])
         pieces = [token_bytes[token] for token in ids]
-        written = normalise(text, tokenizer.normalisation)
         if not pieces:
             return
         self.bytes += len(text.encode())
@@ -46,24 +42,11 @@ class Fertility:
             # Characters are those of the raw text, so that merging some gains nothing.
             self.characters[name] += int((script_classes(text) == number).sum())
         self.broken += sum(map(_is_broken, pieces))
-        if written == text:
-            self._count_words(pieces, words)
-
-    def _count_words(self, pieces: list[bytes], words: Sequence[str]) -> None:
-        edges = set(np.cumsum([len(piece) for piece in pieces]).tolist())
-        begin = 0
-        for word in words:
-            end = begin + len(word.encode())
-            if len(word) > 1 and not word.isspace():
-                self.words += 1
-                self.whole += not any(edge in edges for edge in range(begin + 1, end))
-            begin = end
 
     def measures(self) -> Iterator[Measure]:
         """Yield (script, metric, value, unit, n).
 
-        ``words_kept_whole`` is the share of the words of several characters within which no token
-        ends; ``byte_fallback_share`` that of the tokens that are no whole characters.
+        ``byte_fallback_share`` is that of the tokens that are no whole characters.
         """
         characters, tokens = sum(self.characters.values()), sum(self.tokens.values())
         if not characters:
@@ -75,6 +58,40 @@ class Fertility:
                 value = self.tokens[name] / count
                 yield name, "tokens_per_character", value, "token/character", count
         yield ALL, "byte_fallback_share", self.broken / tokens, "share", round(tokens)
+
+
+@dataclass
+class WholeWords:
+    """Of the words of several characters, how many have no end of a token within them."""
+
+    words: int = 0
+    whole: int = 0
+
+    def add(
+        self, tokenizer: Tokenizer, token_bytes: list[bytes], words: Sequence[str], form: str = NONE
+    ) -> None:
+        """Count the words of one text, which they join to.
+
+        They are brought to ``form``, a normalisation, as is the text that the tokenizer is meant
+        for, and then to its own. A text in which that reaches across words has none that count.
+        """
+        text = normalise("".join(words), form)
+        written = normalise(text, tokenizer.normalisation)
+        words = [normalise(normalise(word, form), tokenizer.normalisation) for word in words]
+        if not text or "".join(words) != written:
+            return
+        (ids,) = tokenizer.encode_batch([text])
+        edges = set(accumulate(len(token_bytes[token]) for token in ids))
+        begin = 0
+        for word in words:
+            end = begin + len(word.encode())
+            if len(word) > 1 and not word.isspace():
+                self.words += 1
+                self.whole += edges.isdisjoint(range(begin + 1, end))
+            begin = end
+
+    def measures(self) -> Iterator[Measure]:
+        """Yield (script, metric, value, unit, n) as `Fertility.measures` does."""
         if self.words:
             yield ALL, "words_kept_whole", self.whole / self.words, "share", self.words
 

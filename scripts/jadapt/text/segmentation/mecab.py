@@ -31,29 +31,57 @@ class MeCabSegmenter:
 
     def segment(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the words of each text; see `jadapt.text.segmentation.base.Segmenter`."""
-        return [self._words(text) for text in texts]
-
-    def _words(self, text: str) -> list[str]:
-        # This path is nearly as fast as MeCab itself: it builds the words and nothing else.
-        if len(text) <= LIMIT and "\0" not in text:
+        # Most texts take this path, so it builds their words and nothing else.
+        parse, found = self._tagger.parse, []
+        for text in texts:
+            if len(text) > LIMIT or "\0" in text:
+                found.append(self._by_parts(text))
+                continue
             try:
-                return self._parse(text)
+                output = parse(text)
             except TypeError:
                 # A surrogate: there is no quicker way to know of one than to try.
-                pass
+                found.append(self._by_parts(text))
+                continue
+            found.append(_words(text, output))
+        return found
+
+    def _by_parts(self, text: str) -> list[str]:
         return [word for part in _parts(text) for word in self._parse_or_keep(part)]
 
     def _parse_or_keep(self, part: str) -> list[str]:
-        return [part] if _REFUSED.match(part) else self._parse(part)
+        return [part] if _REFUSED.match(part) else _words(part, self._tagger.parse(part))
 
-    def _parse(self, text: str) -> list[str]:
-        # After each word comes an ASCII space, which is in no word (other white space may be one),
-        # and after the last a line end. Lengths tell whether anything was dropped between them.
-        output = self._tagger.parse(text)
-        words = output.split(" ")
-        words.pop()
-        whole = len(output) == len(text) + len(words) + len("\n")
-        return words if whole else restore(text, words)
+
+def _words(text: str, output: str) -> list[str]:
+    """Return the pieces of a text that MeCab wrote the words of.
+
+    After each word comes an ASCII space, which is in no word (other white space may be one), and
+    after the last a line end. Lengths tell what was dropped between words.
+    """
+    words = output.split(" ")
+    words.pop()
+    dropped = len(text) + len(words) + len("\n") - len(output)
+    if not dropped:
+        return words
+    if dropped == text.count(" ") and "  " not in text:
+        return _spaced(text, words)
+    return restore(text, words)
+
+
+def _spaced(text: str, words: Sequence[str]) -> list[str]:
+    """Do what `restore` does, in half the time, where all that was dropped is single spaces."""
+    pieces: list[str] = []
+    position = 0
+    for part in text.split(" "):
+        begin, left = position, len(part)
+        while left > 0:
+            left -= len(words[position])
+            position += 1
+        pieces += words[begin:position]
+        pieces.append(" ")
+    pieces.pop()
+    return pieces
 
 
 def _parts(text: str) -> Iterator[str]:
