@@ -96,7 +96,7 @@ verify: setup  ## compare with the released results: RUNS="lora ewc", FIGURE=ret
 	$(SNAKEMAKE) $$($(VERIFY) --targets)
 	@$(VERIFY) --output results/$(STUDY)/verification.csv
 
-trace: setup  ## where a figure or number comes from: FIGURE=retention, NUMBER=lora.gain, FILE=a.svg
+trace: setup  ## where something comes from: FIGURE=retention, NUMBER=lora.gain or 1.631, FILE=a.svg
 	@python scripts/trace.py $(STUDY_FILE) $(if $(FIGURE),--figure $(FIGURE)) \
 	  $(if $(NUMBER),--number '$(NUMBER)') $(if $(FILE),--file $(FILE))
 

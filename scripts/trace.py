@@ -11,9 +11,9 @@ from jadapt import released, settings, studies
 from jadapt.errors import UserError, nearest, run
 from jadapt.files import load_settings, read_json, sha256_file
 from jadapt.publishing import numbers, trace
-from jadapt.reporting import claims, provenance, tables
+from jadapt.reporting import claims, provenance
 from jadapt.reporting.present import significant
-from jadapt.reporting.runs import Tables
+from jadapt.reporting.runs import READERS, read_tables
 
 TEMPLATE = Path("paper/paper.typ.j2")
 CLAIMS = Path("config/claims.yaml")
@@ -98,10 +98,11 @@ def print_rest(found: list, names: list[str], study: studies.Study, manifest: di
 
 def read_paper(study: studies.Study, folder: Path, manifest: dict) -> numbers.Paper:
     """Return the numbers of the paper, from the tables that the manifest names."""
+    paths = {name: folder / f"{name}.csv" for name in READERS if name in manifest["tables"]}
     ledger = claims.read(CLAIMS, settings.read_yaml(Path("config/corpora.yaml"))["domains"])
     return numbers.Paper(
         numbers.Sources(
-            read_tables(folder, manifest),
+            read_tables(paths),
             manifest["settings"],
             load_settings(LITERATURE),
             ledger,
@@ -166,25 +167,6 @@ def shown(value: Any) -> str:
         half = f" ± {significant(value.half_width)}" if value.has_interval else ""
         return f"{value.mean!r}{half} (n = {value.n})"
     return repr(value)
-
-
-def read_tables(folder: Path, manifest: dict) -> Tables:
-    """Read the tables that the paper's numbers are computed from."""
-    readers = {
-        "metrics": tables.read_metrics,
-        "efficiency": tables.read_efficiency,
-        "curves": tables.read_curves,
-        "corpora": tables.read_corpora,
-        "grid": tables.read_grid,
-        "segmentation": tables.read_segmentation,
-        "tokenizers": tables.read_tokenizers,
-    }
-    return Tables(
-        **{
-            name: read(folder / f"{name}.csv") if name in manifest["tables"] else None
-            for name, read in readers.items()
-        }
-    )
 
 
 def trace_file(path: Path, manifest: dict) -> None:

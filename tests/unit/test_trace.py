@@ -15,7 +15,7 @@ from jadapt.files import load_settings, read_json
 from jadapt.publishing import injections, numbers, trace
 from jadapt.reporting import claims, printed, tables
 from jadapt.reporting.present import present
-from jadapt.reporting.runs import Tables
+from jadapt.reporting.runs import READERS, read_tables
 from jadapt.reporting.template import Typst, render
 
 TEMPLATE = studies.ROOT / "paper/paper.typ.j2"
@@ -32,11 +32,10 @@ def released(tmp_path_factory):
 
 def paper_of(folder, settings):
     """The numbers of the paper that is made from released tables."""
-    names = ("metrics", "efficiency", "curves", "corpora", "grid", "segmentation", "tokenizers")
-    found = {name: getattr(tables, f"read_{name}")(folder / f"{name}.csv") for name in names}
+    found = read_tables({name: folder / f"{name}.csv" for name in READERS})
     return numbers.Paper(
         numbers.Sources(
-            Tables(**found), settings, load_settings("paper/literature.yaml"),
+            found, settings, load_settings("paper/literature.yaml"),
             claims.read("config/claims.yaml"), ["same_model", "gpu"],
             read_json(folder / "manifest.json"), TEMPLATE, "example",
         )

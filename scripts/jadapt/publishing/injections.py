@@ -72,7 +72,7 @@ class Recorder:
         filters |= {name: self._watched(filters[name]) for name in (*ROUNDING, "code")}
         filters["length"] = self._length
         root = self.environment.globals["sqrt"]
-        self.environment.globals["sqrt"] = lambda value: self._like(value, root(value))
+        self.environment.globals["sqrt"] = lambda value: self._derived(value, root(value), "root")
         self.environment.finalize = self._finalized(self.environment.finalize)
 
     def follow(self, value: Any, name: str) -> Any:
@@ -106,9 +106,9 @@ class Recorder:
         kept = self._names.get(id(value))
         return getattr(value, "name", None) if kept is None else kept[1]
 
-    def _like(self, value: Any, result: float) -> float:
+    def _derived(self, value: Any, result: float, key: str) -> float:
         name = self.name_of(value)
-        return result if name is None else named(result, name)
+        return result if name is None else named(result, f"{name}.{key}")
 
     def _length(self, values: Any) -> int:
         kept = self._names.get(id(values))

@@ -7,8 +7,9 @@ list holds is named by its own name or label where each entry has one (``compari
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ from jadapt.reporting.statistics import Estimate
 DIGITS = re.compile(r"\d+(\.\d+)?")
 LONG = 30
 DEEP = 6
+# What the text makes of a number.
+DERIVED: dict[str, Callable[[float], float]] = {
+    "root": math.sqrt, "complement": lambda value: 1 - value,
+}  # fmt: skip
 
 
 class NamedInt(int):
@@ -34,8 +39,8 @@ class NamedFloat(float):
     name: str
 
     def __rsub__(self, other: float) -> NamedFloat:
-        """Return ``other - self``, by the same name."""
-        return named(float(other) - float(self), self.name)
+        """Return ``other - self``, where other is one."""
+        return named(float(other) - float(self), f"{self.name}.complement")
 
 
 class NamedText(str):
@@ -103,6 +108,8 @@ def child(value: Any, key: str) -> Any:
             return len(value)
         by_key = dict(entries(value))
         return by_key[key] if key in by_key else dict(enumerate(value))[_index(key)]
+    if isinstance(value, int | float) and key in DERIVED:
+        return DERIVED[key](value)
     if is_dataclass(value) and key in _attributes(value):
         return getattr(value, key)
     raise KeyError(key)

@@ -244,7 +244,7 @@ class Paper:
         """Return a number that is not measured."""
         top, script = name.partition(".")[0], ("scripts/render_paper.py",)
         for start, path in CONSTANTS.items():
-            if name == start:
+            if name == start or name.startswith(f"{start}."):
                 return Number(name, value, (*script, path), (path,), note="a constant")
         if top in CONFIGURATION:
             return Number(name, value, script, ("manifest.json",), note="of the configuration")
