@@ -81,6 +81,7 @@ bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_tokenizers.py --results results/$(STUDY)
 	python benchmarks/bench_scale.py
 	python benchmarks/bench_figure.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
+	python benchmarks/bench_page.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
 
 release: setup  ## publish the finished study to paper/released/{study}/
 	python scripts/release.py $(STUDY_FILE)
