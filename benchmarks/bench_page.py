@@ -22,7 +22,6 @@ sys.path.insert(0, str(ROOT / "tests" / "browser"))
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from chromium import Page, browser, program  # noqa: E402
-
 from jadapt.files import write_json  # noqa: E402
 
 LIMIT_MEGABYTES = 5.0

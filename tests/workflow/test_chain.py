@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from jadapt.corpora.splits import leaks
 
@@ -297,8 +298,11 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
         shutil.rmtree(folder / "evaluation" / name)
     for name in ("metrics", "curves", "efficiency"):
         (folder / f"{name}.csv").unlink()
+    # Event files as well, in both attempts: they decide no result and rerun nothing else.
+    board = ("--config", "tensorboard=true")
+    command = study.command("all")
     process = subprocess.Popen(
-        study.command("all"), cwd=study.path, env=study.environment,
+        [command[0], *board, *command[1:]], cwd=study.path, env=study.environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     # The second task of one run; the other is stopped wherever it is.
@@ -316,7 +320,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     assert not (folder / "runs/lora/seed1/run.json").exists()
 
     study.run(options=["--unlock"])
-    study.run("all", options=["--rerun-incomplete"])
+    study.run("all", options=["--rerun-incomplete", *board])
     log = (folder / "logs/adapt/lora/seeds.log").read_text(encoding="utf-8")
     assert "going on from" in log
     assert "everyday: step" not in log
@@ -324,6 +328,25 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     assert (folder / "metrics.csv").read_bytes() == before
     assert (folder / "curves.csv").read_bytes() == curves
     assert not (folder / "checkpoints/lora/seed1").exists()
+    # A log has lines, and no bar that is drawn over itself.
+    assert "\r" not in log and "it/s" not in log
+    assert {path.name for path in (folder / "tensorboard").iterdir()} == {"lora", "sft"}
+    for name in ("lora", "sft"):
+        check_event_files(folder, name)
+    assert study.planned("all") == {}
+
+
+def check_event_files(folder, run):
+    """TensorBoard reads the curves of ``train.jsonl``; what was trained twice is there twice."""
+    lines = (folder / f"runs/{run}/seed1/train.jsonl").read_text(encoding="utf-8").splitlines()
+    log = [json.loads(line) for line in lines]
+    for task in TASKS:
+        events = EventAccumulator(str(folder / "tensorboard" / run / "seed1" / task))
+        events.Reload()
+        for name in ("training_loss", "validation_loss", "learning_rate"):
+            shown = {event.step: event.value for event in events.Scalars(name)}
+            logged = {x["step"]: x[name] for x in log if x["task"] == task and name in x}
+            assert len(logged) > 1 and shown == pytest.approx(logged), (run, task, name)
 
 
 def test_the_page_holds_every_run_and_every_claim(study):
