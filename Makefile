@@ -51,8 +51,9 @@ table: setup  ## build one table: make table NAME=results
 html: setup  ## write results/{study}/index.html: results, claims, runs and curves in one page
 	$(SNAKEMAKE) html
 
-report: setup  ## write report.zip: figures, tables and paper with their captions
-	$(SNAKEMAKE) --report report.zip all
+report: setup  ## write report.zip: figures, tables and paper with their captions, the page of the study
+	$(SNAKEMAKE) all html
+	$(SNAKEMAKE) --report report.zip all html
 
 test: setup  ## run every test, the whole chain on real packages among them
 	$(if $(TESTS),pytest $(TESTS),$(UNIT) && pytest tests/workflow)

@@ -97,9 +97,11 @@ def page_of(given: argparse.Namespace) -> Iterator[Path | None]:
 
 def measure(address: str, path: Path, width: int) -> dict[str, float]:
     """Open the page in a new tab; return seconds."""
-    page = Page(address, path.as_uri(), width=width)
-    found = page.value(LOADED)
+    page = Page(address, "about:blank", width=width)
+    # Counts from here on.
     page.send("Performance.enable")
+    page.open(path.as_uri())
+    found = page.value(LOADED)
     metrics = {
         each["name"]: each["value"] for each in page.send("Performance.getMetrics")["metrics"]
     }

@@ -256,6 +256,20 @@ def test_a_finished_study_is_released_compared_and_traced(study):
     assert done.returncode == 1
     assert "DIFFERENT" in done.stdout
 
+    # On other text nothing is compared, and the difference is named in one line.
+    text = folder / "corpora/cloud/validation.jsonl"
+    before = text.read_bytes()
+    text.write_bytes(before + before.splitlines(keepends=True)[0])
+    try:
+        done = script(study, "verify", "--inputs", check=False)
+    finally:
+        text.write_bytes(before)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith(
+        "error: results/tiny: other text than was released: the text of 'cloud' differs (validation"
+    )
+    assert "other text" not in script(study, "verify", "--inputs").stdout
+
     # The figure of the one is the figure of the other, but for what it says of its sources.
     drawn = folder / "figures/retention.png"
     before = pixels(drawn)
@@ -369,8 +383,12 @@ def test_the_page_holds_every_run_and_every_claim(study):
 
 
 def test_the_report_holds_figures_with_captions(study):
-    study.run("all", options=["--report", "report.zip"])
+    study.run("html")
+    study.run("all", "html", options=["--report", "report.zip"])
     with zipfile.ZipFile(study.path / "report.zip") as archive:
+        # From tables to runs and corpora leads the page of the study, which is in the report.
+        (inside,) = [name for name in archive.namelist() if name.endswith("index.html")]
+        linked = archive.read(inside).decode("utf-8")
         page = archive.read("report/report.html").decode("utf-8")
     for name in FIGURES:
         assert f"{name}.svg" in page
@@ -380,6 +398,9 @@ def test_the_report_holds_figures_with_captions(study):
         assert f"notebooks/{name}.ipynb" in page
         for table in notebook["metadata"]["jadapt"]["tables"]:
             assert f"results/tiny/{table}.csv" in page
+    assert "Runs and corpora" in page
+    for target in ("runs", "corpora"):
+        assert f'href="#{target}"' in linked and f'id="{target}"' in linked
 
 
 def as_another_user():
