@@ -51,8 +51,9 @@ table: setup  ## build one table: make table NAME=results
 html: setup  ## write results/{study}/index.html: results, claims, runs and curves in one page
 	$(SNAKEMAKE) html
 
-report: setup  ## write report.zip: figures, tables and paper with their captions
-	$(SNAKEMAKE) --report report.zip all
+report: setup  ## write report.zip: figures, tables and paper with their captions, the page of the study
+	$(SNAKEMAKE) all html
+	$(SNAKEMAKE) --report report.zip all html
 
 test: setup  ## run every test, the whole chain on real packages among them
 	$(if $(TESTS),pytest $(TESTS),$(UNIT) && pytest tests/workflow)
@@ -81,6 +82,7 @@ bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_tokenizers.py --results results/$(STUDY)
 	python benchmarks/bench_scale.py
 	python benchmarks/bench_figure.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
+	python benchmarks/bench_page.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
 
 release: setup  ## publish the finished study to paper/released/{study}/
 	python scripts/release.py $(STUDY_FILE)
@@ -96,7 +98,7 @@ verify: setup  ## compare with the released results: RUNS="lora ewc", FIGURE=ret
 	$(SNAKEMAKE) $$($(VERIFY) --targets)
 	@$(VERIFY) --output results/$(STUDY)/verification.csv
 
-trace: setup  ## where a figure or number comes from: FIGURE=retention, NUMBER=lora.gain, FILE=a.svg
+trace: setup  ## where something comes from: FIGURE=retention, NUMBER=lora.gain or 1.631, FILE=a.svg
 	@python scripts/trace.py $(STUDY_FILE) $(if $(FIGURE),--figure $(FIGURE)) \
 	  $(if $(NUMBER),--number '$(NUMBER)') $(if $(FILE),--file $(FILE))
 

@@ -15,7 +15,11 @@ rule html:
         style="paper/html/page.css",
         script="paper/html/page.js",
     output:
-        f"{RESULTS}/index.html",
+        report(
+            f"{RESULTS}/index.html",
+            caption="../paper/captions/page.rst",
+            category="Runs and corpora",
+        ),
     log:
         f"{LOGS}/html.log",
     benchmark:

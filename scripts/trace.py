@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
-from jadapt import released, studies
+from jadapt import released, settings, studies
 from jadapt.errors import UserError, nearest, run
-from jadapt.files import read_json, sha256_file
-from jadapt.publishing import trace
-from jadapt.reporting import provenance, tables
+from jadapt.files import load_settings, read_json, sha256_file
+from jadapt.publishing import numbers, trace
+from jadapt.reporting import claims, provenance
 from jadapt.reporting.present import significant
-from jadapt.reporting.runs import Tables
+from jadapt.reporting.runs import READERS, read_tables
 
-TEMPLATES = sorted([Path("paper/paper.typ.j2"), *Path("paper/sections").glob("*.typ.j2")])
+TEMPLATE = Path("paper/paper.typ.j2")
+CLAIMS = Path("config/claims.yaml")
+LITERATURE = "paper/literature.yaml"
+# Printed text, as against a name.
+TEXT = re.compile(r"[<−-]?\s?\d")
 
 
 def main() -> None:
@@ -23,7 +28,11 @@ def main() -> None:
     studies.add_arguments(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--figure", help="name of a figure or table")
-    what.add_argument("--number", help="a number of the paper: base_home_bits, lora.gain, …")
+    what.add_argument(
+        "--number",
+        help="a number of the paper by its name (lora.gain, table.results.lora.seeds), or as it is "
+        "printed (1.631)",
+    )
     what.add_argument("--file", type=Path, help="a figure file, wherever it was found")
     arguments = parser.parse_args()
     study = studies.load(arguments)
@@ -82,44 +91,82 @@ def print_rest(found: list, names: list[str], study: studies.Study, manifest: di
         print("from searches")
         for name, sha256 in manifest["searches"].items():
             print(f"  {study.results / name}.csv: sha256 {sha256}")
+    print(f"code of the study\n  commit {', '.join(map(str, manifest['commits']))}")
     print("from inputs")
     print("\n".join(trace.inputs(manifest)))
 
 
+def read_paper(study: studies.Study, folder: Path, manifest: dict) -> numbers.Paper:
+    """Return the numbers of the paper, from the tables that the manifest names."""
+    paths = {name: folder / f"{name}.csv" for name in READERS if name in manifest["tables"]}
+    ledger = claims.read(CLAIMS, settings.read_yaml(Path("config/corpora.yaml"))["domains"])
+    return numbers.Paper(
+        numbers.Sources(
+            read_tables(paths),
+            manifest["settings"],
+            load_settings(LITERATURE),
+            ledger,
+            ledger.unmet(study.config),
+            manifest,
+            TEMPLATE,
+            study.name,
+        )
+    )
+
+
 def trace_number(name: str, study: studies.Study, folder: Path, manifest: dict) -> None:
+    """Print the chain of a number, or what every number is that is printed so."""
+    paper = read_paper(study, folder, manifest)
+    if not TEXT.match(name):
+        print_number(paper.number(name), paper, study, folder, manifest)
+        return
+    found = paper.printed_as(name)
+    if len(found) == 1:
+        print_number(paper.number(found[0].name), paper, study, folder, manifest)
+        return
+    print(f"{len(found)} numbers are printed so; make trace NUMBER={found[0].name} prints a chain")
+    for each in found:
+        number = paper.number(each.name)
+        print(f"{number.name} = {shown(number.value)}, printed as {each.text} by {each.place}")
+        print(f"  {trace.briefly(number, manifest)}")
+
+
+def print_number(
+    number: numbers.Number, paper: numbers.Paper, study: studies.Study, folder: Path, manifest: dict
+) -> None:
     """Print the chain from a number to template, table rows, evaluations, runs and text."""
-    number = trace.number(name, read_tables(folder, manifest), manifest["settings"])
-    print(f"number {name} = {shown(number.value)}")
-    print("printed or weighed in")
-    for place in trace.places(number.printed, TEMPLATES):
+    print(f"number {number.name} = {shown(number.value)}")
+    if number.note:
+        print(f"  {number.note}")
+    print("printed by")
+    for place in paper.places(number.name) or ["no line of this paper by this name"]:
         print(f"  {place}")
     cells = trace.cells(number)
-    print_tables([part.table for part in cells], folder, manifest)
+    names = [part.table for part in cells] or list(number.tables)
+    print("computed by")
+    for script in trace.scripts(number, names):
+        print(f"  {script}: sha256 {sha256_file(script)}")
+    for file in number.files:
+        path = folder / file if file == released.MANIFEST else Path(file)
+        print(f"from file\n  {path}: sha256 {sha256_file(path)}")
+    if names:
+        print_tables(names, folder, manifest)
     for part in cells:
         print(f"rows of {part.table}.csv")
         text = part.rows.drop(columns=["study"], errors="ignore").assign(line=part.lines)
         print(text.to_string(index=False))
-    print_rest(trace.runs_behind(cells), [part.table for part in cells], study, manifest)
+    print_rest(trace.runs_behind(cells, number, manifest), names, study, manifest)
 
 
 def shown(value: Any) -> str:
     """Return a number, or an estimate with the half-width of its interval."""
+    if isinstance(value, tuple):
+        parts = [part for part in value if part == part and not isinstance(part, str)]
+        return " ± ".join(map(str, parts)) or str(value[0])
     if hasattr(value, "half_width"):
         half = f" ± {significant(value.half_width)}" if value.has_interval else ""
         return f"{value.mean!r}{half} (n = {value.n})"
     return repr(value)
-
-
-def read_tables(folder: Path, manifest: dict) -> Tables:
-    """Read the tables that the paper's numbers are computed from."""
-    grid = tables.read_grid(folder / "grid.csv") if "grid" in manifest["tables"] else None
-    return Tables(
-        tables.read_metrics(folder / "metrics.csv"),
-        tables.read_efficiency(folder / "efficiency.csv"),
-        tables.read_curves(folder / "curves.csv"),
-        tables.read_corpora(folder / "corpora.csv"),
-        grid,
-    )
 
 
 def trace_file(path: Path, manifest: dict) -> None:

@@ -63,6 +63,10 @@ class Page:
         self.send("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
+        self.open(address)
+
+    def open(self, address):
+        """Go to an address and wait until it has loaded."""
         self.loaded = False
         self.send("Page.navigate", url=address)
         while not self.loaded:

@@ -1,7 +1,9 @@
 """The way back from a number or a figure of the paper to runs and texts."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +11,14 @@ import released_example
 import reporting_example as example
 from jadapt import studies
 from jadapt.errors import UserError
-from jadapt.publishing import trace
-from jadapt.reporting import tables
-from jadapt.reporting.runs import Tables
+from jadapt.files import load_settings, read_json
+from jadapt.publishing import injections, numbers, trace
+from jadapt.reporting import claims, printed, tables
+from jadapt.reporting.present import present
+from jadapt.reporting.runs import READERS, read_tables
+from jadapt.reporting.template import Typst, render
 
+TEMPLATE = studies.ROOT / "paper/paper.typ.j2"
 TASKS = ["everyday", "cloud"]
 
 
@@ -24,20 +30,108 @@ def released(tmp_path_factory):
     return folder, released_example.write(folder, settings, tasks=TASKS)
 
 
+def paper_of(folder, settings):
+    """The numbers of the paper that is made from released tables."""
+    found = read_tables({name: folder / f"{name}.csv" for name in READERS})
+    return numbers.Paper(
+        numbers.Sources(
+            found, settings, load_settings("paper/literature.yaml"),
+            claims.read("config/claims.yaml"), ["same_model", "gpu"],
+            read_json(folder / "manifest.json"), TEMPLATE, "example",
+        )
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def found(released):
-    folder, _ = released
-    return Tables(
-        tables.read_metrics(folder / "metrics.csv"),
-        tables.read_efficiency(folder / "efficiency.csv"),
-        tables.read_curves(folder / "curves.csv"),
-        tables.read_corpora(folder / "corpora.csv"),
-        tables.read_grid(folder / "grid.csv"),
-    )
+def paper(released):
+    return paper_of(released[0], {**example.SETTINGS, "sequence": TASKS})
 
 
-def test_a_number_of_the_base_model_is_one_row(found):
-    number = trace.number("base_home_bits", found, example.SETTINGS)
+@pytest.fixture(scope="module")
+def published():
+    folder = studies.ROOT / "paper/released/mini"
+    return paper_of(folder, read_json(folder / "manifest.json")["settings"])
+
+
+def same(first, second) -> bool:
+    """Equal, where what was not measured equals itself."""
+    return repr(first) == repr(second) or first == second
+
+
+def test_following_numbers_changes_no_word_of_the_text(published):
+    stubs = {"figure": lambda *_: Typst("[]"), "table": lambda *_: Typst("[]")}
+    plain = render(TEMPLATE, published.context | stubs)
+    followed = injections.Recorder(TEMPLATE.parent)
+    injections.record(TEMPLATE, published.context, lambda _: [], followed)
+    assert followed.text == plain
+
+
+def test_every_number_of_the_published_paper_has_a_chain(published):
+    """All numbers of all sections and tables: name, value, file, script, commit and inputs."""
+    manifest = published.sources.manifest
+    assert len(published.injections) > 1000
+    sections = {each.place.rpartition(":")[0] for each in published.injections}
+    assert len(sections) > 10
+    for each in published.injections:
+        assert each.name is not None, each
+        number = published.number(each.name)
+        assert same(number.value, each.value), each
+        # Files: tables of the manifest, by checksum, or what is no table.
+        assert number.tables or number.files, each
+        for table in number.tables:
+            assert len(manifest["tables"][table]["sha256"]) == 64, each
+        for file in number.files:
+            assert file == "manifest.json" or (studies.ROOT / file).is_file(), each
+        # Programs, and the runs with their commits.
+        assert all((studies.ROOT / s).is_file() for s in trace.scripts(number, number.tables))
+        behind = trace.runs_behind([], number, manifest)
+        if set(number.tables) & set(trace.BEHIND):
+            lines = trace.chain(manifest, behind, Path("results"))
+            # Files of a run, of its checksums and of its commit.
+            assert len(lines) == 4 * len(behind) > 0, each
+            assert "sha256" in lines[1] and "commit" in lines[3], each
+    assert manifest["commits"] and all(manifest["commits"])
+    assert len(trace.inputs(manifest)) > 10
+
+
+def test_numbers_are_computed_again_from_what_they_depend_on(published):
+    """One number of every kind: the same value from the tables that the chain holds."""
+    kinds = {}
+    for each in published.injections:
+        parts = each.name.split(".")
+        kinds.setdefault((parts[0], parts[1] if parts[0] == "table" else parts[-1]), each.name)
+    again = 0
+    for name in kinds.values():
+        number = published.number(name)
+        if number.value_of is not None:
+            assert same(number.value_of(number.measured), number.value), name
+            again += 1
+    assert again > 30
+
+
+def test_programs_of_tables_are_those_of_the_rules():
+    rules = "".join(path.read_text() for path in (studies.ROOT / "rules").glob("*.smk"))
+    for table, scripts in trace.SCRIPTS.items():
+        for script in scripts:
+            assert f"python {script}" in rules, table
+
+
+@pytest.mark.parametrize("name", [*printed.MADE])
+def test_notebooks_make_the_tables_that_are_traced(published, name, tmp_path):
+    notebook = json.loads((studies.ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
+    needed = notebook["metadata"]["jadapt"]["tables"]
+    assert set(needed) == set(numbers.OF_TABLE[name])
+    code = [c["source"] for c in notebook["cells"] if c["cell_type"] == "code"]
+    given = {t: str(studies.ROOT / f"paper/released/mini/{t}.csv") for t in needed}
+    # The first cell holds the parameters.
+    exec("\n".join("".join(part) for part in code[1:]), given | {"output": str(tmp_path / name)})
+    frame = tables.load_table(tmp_path / f"{name}.csv")
+    expected = present(published.table(name)[0])
+    assert present(frame).rows == expected.rows
+
+
+def test_a_number_of_the_base_model_is_one_row(paper):
+    number = paper.number("base_home_bits")
     (part,) = trace.cells(number)
     row = part.rows.iloc[0]
     assert (part.table, len(part.rows)) == ("metrics", 1)
@@ -47,10 +141,10 @@ def test_a_number_of_the_base_model_is_one_row(found):
     assert row["value"] == number.value.mean
 
 
-def test_what_a_run_learned_is_its_last_stage_against_the_base_model(released, found):
+def test_what_a_run_learned_is_its_last_stage_against_the_base_model(released, paper):
     """By the definition: bits per byte on every task, of the base model and after the last one."""
     folder, _ = released
-    (part,) = trace.cells(trace.number("lora.gain", found, example.SETTINGS))
+    (part,) = trace.cells(paper.number("lora.gain"))
     assert part.table == "metrics"
     keys = part.rows[["method", "seed", "trained_through", "evaluated_on", "metric"]]
     expected = {("base", 1, "english", task, "bits_per_byte") for task in TASKS}
@@ -62,11 +156,66 @@ def test_what_a_run_learned_is_its_last_stage_against_the_base_model(released, f
         assert lines[line - 1].startswith(f"example,{method},")
 
 
-def test_speed_and_size_come_from_efficiency_alone(found):
+def test_speed_and_size_come_from_efficiency_alone(paper):
     for name in ("lora.speed", "lora.trainable"):
-        (part,) = trace.cells(trace.number(name, found, example.SETTINGS))
+        (part,) = trace.cells(paper.number(name))
         assert part.table == "efficiency"
         assert set(part.rows["method"]) == {"lora"}
+
+
+def test_a_cell_of_a_table_is_its_rows(paper):
+    (part,) = trace.cells(paper.number("table.results.lora.bits_per_byte.everyday"))
+    keys = part.rows[["method", "seed", "trained_through", "evaluated_on", "metric"]]
+    assert set(keys.itertuples(index=False, name=None)) == {
+        ("lora", seed, TASKS[-1], "everyday", "bits_per_byte") for seed in (1, 2)
+    }
+    number = paper.number("table.learning_rates.sft.everyday.validation_at_rate.0.0005")
+    (part,) = trace.cells(number)
+    rows = part.rows[part.rows["evaluated_on"] == "everyday"]
+    assert list(rows["value"]) == [number.value[0]]
+    # A count moves with nothing that is measured.
+    (part,) = trace.cells(paper.number("segmentation.words"))
+    assert (part.table, list(part.rows["n"])) == ("segmentation", [1234])
+
+
+def test_a_difference_has_both_sides_and_a_corrected_p_has_every_run(released, paper):
+    _, manifest = released
+    (part,) = trace.cells(paper.number("comparisons.lora.gain"))
+    assert set(part.rows["method"]) == {"sft", "lora"} | (
+        {"base"} & set(part.rows["method"])
+    )  # The base model cancels, up to rounding.
+    number = paper.number("comparisons.lora.gain_p")
+    assert (trace.cells(number), number.runs) == ([], None)
+    behind = {run for run, _, _ in trace.runs_behind([], number, manifest)}
+    assert behind == {run["run"] for run in manifest["runs"]}
+
+
+def test_a_claim_leads_to_the_runs_of_its_expression(paper):
+    number = paper.number("table.claims.memory_order.here")
+    assert (number.runs, number.tables) == (("lora", "sft"), ("efficiency",))
+    assert "cost('lora', 'peak_memory_mib')" in number.note
+    assert number.files == ("config/claims.yaml",)
+
+
+def test_longer_ways_lead_to_the_same_number(paper):
+    for name in ("methods.lora.gain", "comparisons.lora.method.gain", "finite.lora.gain"):
+        assert paper.number(name).name == "lora.gain"
+    leader = paper.number("leaders.most_learned.0.gain")
+    assert leader.name == "sft.gain"
+    assert paper.number("setting.training.steps").value == 20
+    assert paper.number("tasks.length").value == 2
+
+
+def test_what_is_printed_finds_every_number_that_is_printed_so(paper):
+    gain = paper.number("lora.gain").value.mean
+    found = {each.name for each in paper.printed_as(f"{gain:.3f}")}
+    assert {"lora.gain", "table.transfer.lora.gain"} <= found
+    # A minus sign may be typed.
+    loss = next(each for each in paper.injections if each.text.startswith("−"))
+    typed = loss.text.split("\u00a0")[0].split(" ")[0].replace("−", "-")
+    assert loss.name in {each.name for each in paper.printed_as(typed)}
+    with pytest.raises(UserError, match=r"number '0\.12345': the paper prints no such number"):
+        paper.printed_as("0.12345")
 
 
 @pytest.mark.parametrize(
@@ -74,22 +223,18 @@ def test_speed_and_size_come_from_efficiency_alone(found):
     [
         ("base_home_bit", "did you mean 'base_home_bits'?"),
         ("lora.gian", "did you mean 'lora.gain'?"),
+        ("table.results.lora.retension.english", "'table.results.lora.retention.english'?"),
+        ("table.result.lora.gain", "did you mean 'results'?"),
         ("xyz", "for example"),
         # Words and choices are no numbers.
-        ("lora.label", "not in the paper"),
-        ("leaders", "not in the paper"),
+        ("lora.label", "number 'lora.label'"),
+        ("leaders", "number 'leaders'"),
     ],
 )
-def test_an_unknown_number_names_the_nearest(found, name, hint):
-    with pytest.raises(UserError, match=f"number '{name}': not in the paper") as error:
-        trace.number(name, found, example.SETTINGS)
+def test_an_unknown_number_names_the_nearest(paper, name, hint):
+    with pytest.raises(UserError, match=f"number '{name}': ") as error:
+        paper.number(name)
     assert hint in str(error.value)
-
-
-def test_places_are_those_of_injected_values(tmp_path):
-    path = tmp_path / "a.typ.j2"
-    path.write_text("gain\n<< method.gain | fixed >>\n<% if\n x.gain > 0 %>\n<< again >>\n")
-    assert trace.places(".gain", [path]) == [f"{path}:2", f"{path}:3"]
 
 
 def test_the_chain_ends_at_commit_and_checksums(released, tmp_path):
@@ -132,3 +277,18 @@ def test_an_unknown_figure_is_one_line(released, tmp_path):
     done = run_script(released, tmp_path, "--figure", "retenton")
     assert done.returncode == 1
     assert done.stderr == "error: figure 'retenton': unknown; did you mean 'retention'?\n"
+
+
+def test_a_number_is_traced_by_name_and_by_what_is_printed(released, tmp_path):
+    done = run_script(released, tmp_path, "--number", "leaders.most_learned.0.gain")
+    assert done.returncode == 0, done.stderr
+    _, manifest = released
+    assert done.stdout.startswith("number sft.gain = ")
+    assert "scripts/evaluate.py: sha256" in done.stdout
+    assert "paper/sections/" in done.stdout and "c" * 40 in done.stdout
+    assert manifest["tokenizer"] in done.stdout
+    words = next(line for line in done.stdout.splitlines() if line.startswith("number"))
+    value = f"{float(words.split()[3]):.3f}"
+    done = run_script(released, tmp_path, "--number", value)
+    assert done.returncode == 0, done.stderr
+    assert "numbers are printed so" in done.stdout and "\nsft.gain = " in done.stdout

@@ -13,8 +13,9 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tiny_results import FIGURES, METHODS, read_table, results
+from tiny_results import FIGURES, METHODS, TASKS, read_table, results
 
 pytestmark = pytest.mark.chain
 
@@ -91,6 +92,20 @@ def test_a_finished_study_is_released_compared_and_traced(study):
     assert done.returncode == 1
     assert "DIFFERENT" in done.stdout
 
+    # On other text nothing is compared, and the difference is named in one line.
+    text = folder / "corpora/cloud/validation.jsonl"
+    before = text.read_bytes()
+    text.write_bytes(before + before.splitlines(keepends=True)[0])
+    try:
+        done = script(study, "verify", "--inputs", check=False)
+    finally:
+        text.write_bytes(before)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith(
+        "error: results/tiny: other text than was released: the text of 'cloud' differs (validation"
+    )
+    assert "other text" not in script(study, "verify", "--inputs").stdout
+
     # The figure of the one is the figure of the other, but for what it says of its sources.
     drawn = folder / "figures/retention.png"
     before = pixels(drawn)
@@ -114,11 +129,11 @@ def pixels(path):
 def test_nothing_was_written_outside_the_working_directory_and_the_cache(
     study, nothing_left_elsewhere
 ):
-    """Training, notebooks, the paper, pip. Before the kill: what is killed cannot tidy up."""
+    """Training, notebooks, the paper, pip."""
     nothing_left_elsewhere()
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
+def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study, tmp_path):
     """SIGKILL in the middle of training, then the same command again.
 
     The same metrics to the last digit also show that a run is deterministic: the second one
@@ -133,8 +148,13 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
         shutil.rmtree(folder / "evaluation" / name)
     for name in ("metrics", "curves", "efficiency"):
         (folder / f"{name}.csv").unlink()
+    # Event files as well, in both attempts: they decide no result and rerun nothing else.
+    board = ("--config", "tensorboard=true")
+    command = study.command("all")
     process = subprocess.Popen(
-        study.command("all"), cwd=study.path, env=study.environment,
+        [command[0], *board, *command[1:]], cwd=study.path,
+        # What is killed cannot tidy up; other tests look at the folder of the others.
+        env=study.environment | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     # The second task of one run; the other is stopped wherever it is.
@@ -152,7 +172,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     assert not (folder / "runs/lora/seed1/run.json").exists()
 
     study.run(options=["--unlock"])
-    study.run("all", options=["--rerun-incomplete"])
+    study.run("all", options=["--rerun-incomplete", *board])
     log = (folder / "logs/adapt/lora/seeds.log").read_text(encoding="utf-8")
     assert "going on from" in log
     assert "everyday: step" not in log
@@ -160,6 +180,25 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study):
     assert (folder / "metrics.csv").read_bytes() == before
     assert (folder / "curves.csv").read_bytes() == curves
     assert not (folder / "checkpoints/lora/seed1").exists()
+    # A log has lines, and no bar that is drawn over itself.
+    assert "\r" not in log and "it/s" not in log
+    assert {path.name for path in (folder / "tensorboard").iterdir()} == {"lora", "sft"}
+    for name in ("lora", "sft"):
+        check_event_files(folder, name)
+    assert study.planned("all") == {}
+
+
+def check_event_files(folder, run):
+    """TensorBoard reads the curves of ``train.jsonl``; what was trained twice is there twice."""
+    lines = (folder / f"runs/{run}/seed1/train.jsonl").read_text(encoding="utf-8").splitlines()
+    log = [json.loads(line) for line in lines]
+    for task in TASKS:
+        events = EventAccumulator(str(folder / "tensorboard" / run / "seed1" / task))
+        events.Reload()
+        for name in ("training_loss", "validation_loss", "learning_rate"):
+            shown = {event.step: event.value for event in events.Scalars(name)}
+            logged = {x["step"]: x[name] for x in log if x["task"] == task and name in x}
+            assert len(logged) > 1 and shown == pytest.approx(logged), (run, task, name)
 
 
 def test_the_page_holds_every_run_and_every_claim(study):
@@ -182,8 +221,12 @@ def test_the_page_holds_every_run_and_every_claim(study):
 
 
 def test_the_report_holds_figures_with_captions(study):
-    study.run("all", options=["--report", "report.zip"])
+    study.run("html")
+    study.run("all", "html", options=["--report", "report.zip"])
     with zipfile.ZipFile(study.path / "report.zip") as archive:
+        # From tables to runs and corpora leads the page of the study, which is in the report.
+        (inside,) = [name for name in archive.namelist() if name.endswith("index.html")]
+        linked = archive.read(inside).decode("utf-8")
         page = archive.read("report/report.html").decode("utf-8")
     for name in FIGURES:
         assert f"{name}.svg" in page
@@ -193,6 +236,9 @@ def test_the_report_holds_figures_with_captions(study):
         assert f"notebooks/{name}.ipynb" in page
         for table in notebook["metadata"]["jadapt"]["tables"]:
             assert f"results/tiny/{table}.csv" in page
+    assert "Runs and corpora" in page
+    for target in ("runs", "corpora"):
+        assert f'href="#{target}"' in linked and f'id="{target}"' in linked
 
 
 def as_another_user():

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from jadapt.errors import UserError, nearest
-from jadapt.reporting import paper, summaries
-from jadapt.reporting.labels import BASE
-from jadapt.reporting.runs import Method, Tables, methods
-from jadapt.reporting.statistics import Estimate
+from jadapt.errors import UserError
+from jadapt.publishing.numbers import Number
 
 SHOWN = 12
-# Numbers of a table that name a row, and fields of a run that are no measurement.
-KEYS = ("seed", "n", "step")
-NO_NUMBER = (
-    "name", "label", "kind", "strategies", "settings", "gains", "losses", "validation",
-    "without_task", "joint", "penalised", "rehearses", "projects", "told_the_task", "diverged",
-)  # fmt: skip
+# Numbers of a table that name a row; where no measurement counts, what was counted may.
+KEYS = ("seed", "step")
+COUNTS = ("n",)
 # Where a row of each table of measurements comes from.
 BEHIND = {
     "metrics": "evaluation/{run}/seed{seed}.csv",
@@ -31,6 +23,18 @@ BEHIND = {
     "curves": "runs/{run}/seed{seed}/train.jsonl",
 }
 CHECKSUM = {"metrics": "evaluation_sha256", "efficiency": "run_sha256", "curves": "log_sha256"}
+# The programs that measure, and those that write what was measured into a table.
+SCRIPTS = {
+    "metrics": ("scripts/evaluate.py", "scripts/collect.py"),
+    "efficiency": ("scripts/train.py", "scripts/collect.py"),
+    "curves": ("scripts/train.py", "scripts/collect.py"),
+    "grid": ("scripts/search.py", "scripts/collect.py"),
+    "corpora": ("scripts/build_corpus.py", "scripts/tabulate_corpora.py"),
+    "segmentation": ("scripts/train_segmenter.py", "scripts/evaluate_segmentation.py"),
+    "tokenizers": ("scripts/study_tokenizer.py", "scripts/study_models.py", "scripts/collect.py"),
+}
+# What a number may meet in a table that was changed, such as a row that is no longer found.
+LOST = (UserError, KeyError, IndexError, ValueError, ZeroDivisionError)
 
 
 @dataclass(frozen=True)
@@ -42,109 +46,28 @@ class Cells:
     rows: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class Number:
-    """A number of the paper: where it is printed from and how it follows from tables.
-
-    ``value_of`` computes it from ``tables``, which hold no more than it can depend on.
-    """
-
-    name: str
-    printed: str
-    tables: Tables
-    value_of: Callable[[Tables], Any]
-
-    @property
-    def value(self) -> Any:
-        """Its value in the study."""
-        return self.value_of(self.tables)
-
-
-def number(name: str, tables: Tables, settings: dict) -> Number:
-    """Find a number by its name.
-
-    Args:
-        name: a name of the template such as ``base_home_bits``, or a run and what was measured of
-            it such as ``lora.gain`` (in the template ``method.gain``).
-        tables: the tables of the study.
-        settings: its configuration.
-
-    Raises:
-        UserError: there is no such number; the nearest names are given.
-    """
-    names = summaries.adapted(tables.metrics)
-    run, _, attribute = name.partition(".")
-    of_runs = [key for key in _fields(Method) if key not in NO_NUMBER]
-    if run in names and attribute in of_runs:
-        return Number(
-            name,
-            f".{attribute}",
-            _only(tables, [BASE, run]),
-            lambda some: getattr(methods(some, settings)[0], attribute),
-        )
-    # With one other run, since the tasks are those that some run went through.
-    base = _only(tables, [BASE, names[0]])
-    before = {key for key, value in paper.before(tables).items() if is_number(value)}
-    if name in before:
-        return Number(name, name, base, lambda some: paper.before(some)[name])
-    found = methods(tables, settings)
-    described = paper.described(tables, settings, found)
-    if name in described and is_number(described[name]):
-        return Number(name, name, tables, lambda some: paper.described(some, settings, found)[name])
-    known = [*before, *(key for key, value in described.items() if is_number(value))]
-    known += [f"{each}.{key}" for each in names for key in of_runs]
-    raise UserError(f"number '{name}': not in the paper{_nearest(name, known)}")
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    hint = nearest(name, known)
-    return hint if "mean" in hint else f"; for example {', '.join(sorted(known)[:SHOWN])}"
-
-
-def _fields(kind: type) -> list[str]:
-    properties = [key for key, value in vars(kind).items() if isinstance(value, property)]
-    return [*(field.name for field in fields(kind)), *properties]
-
-
-def _only(tables: Tables, runs: list[str]) -> Tables:
-    """Return the tables with the rows of some runs."""
-    parts = {
-        name: frame[frame["method"].isin(runs)].copy()
-        for name in ("metrics", "efficiency", "curves")
-        if (frame := getattr(tables, name)) is not None
-    }
-    return replace(tables, **parts, grid=None)
-
-
-def is_number(value: Any) -> bool:
-    """Tell whether a value of the template is a number or an estimate of one."""
-    return isinstance(value, int | float | Estimate) and not isinstance(value, bool)
-
-
-def places(printed: str, templates: Iterable[Path]) -> list[str]:
-    """Return ``file:line`` wherever a template injects a name, or decides by it."""
-    alone = "" if printed.startswith(".") else r"(?<![\w.])"
-    first = re.compile(rf"{alone}{re.escape(printed)}(?!\w)")
-    marked = re.compile(r"<<.*?>>|<%.*?%>", re.DOTALL)
-    found = []
-    for path in templates:
-        text = path.read_text(encoding="utf-8")
-        for match in marked.finditer(text):
-            if first.search(match.group()):
-                found.append(f"{path}:{text.count(chr(10), 0, match.start()) + 1}")
-    return list(dict.fromkeys(found))
-
-
 def cells(number: Number) -> list[Cells]:
     """Find the rows that a number follows, by changing rows and looking whether it moves.
 
-    Halves of a table that do not move the number as a whole are not looked into. Rows that only
-    decide a choice, such as which method is the best, are not among those found.
+    Parts of a table that do not move the number as a whole are not looked into. Rows that only
+    decide a choice, such as which method is the best, are not among those found. A number that
+    takes the whole study has none.
     """
-    before, found = repr(number.value), []
-    for name in ("metrics", "efficiency", "curves", "corpora"):
-        frame = getattr(number.tables, name)
-        columns = [c for c in frame.select_dtypes("number").columns if c not in KEYS]
+    if number.value_of is None or number.measured is None:
+        return []
+    found = _followed(number, (*KEYS, *COUNTS), ())
+    # A number of words or documents moves with what else names no row.
+    return found or _followed(number, KEYS, COUNTS)
+
+
+def _followed(number: Number, left: tuple[str, ...], only: tuple[str, ...]) -> list[Cells]:
+    before, found = _value(number, {}), []
+    for name in number.tables:
+        frame = getattr(number.measured, name)
+        if frame is None:
+            continue
+        columns = [c for c in frame.select_dtypes("number").columns if c not in left]
+        columns = [c for c in columns if not only or c in only]
 
         def moves(rows: np.ndarray, name=name, frame=frame, columns=columns) -> bool:
             changed = frame.copy()
@@ -153,13 +76,25 @@ def cells(number: Number) -> list[Cells]:
                 # Unequal steps, so that what is a difference of two rows moves as well.
                 values[rows] = values[rows] * 1.001 + rows + 1
                 changed[column] = values
-            return repr(number.value_of(replace(number.tables, **{name: changed}))) != before
+            return _value(number, {name: changed}) != before
 
-        rows = _halve(np.arange(len(frame)), moves)
+        # Most numbers follow one metric or two: the others are ruled out at once.
+        kinds = frame["metric"] if "metric" in frame.columns else pd.Series(0, frame.index)
+        rows: list[int] = []
+        for kind in kinds.unique() if columns else ():
+            rows += _halve(np.flatnonzero(kinds == kind), moves)
         if rows:
             # The index of a table counts its rows as the file does.
+            rows.sort()
             found.append(Cells(name, [int(frame.index[row]) + 2 for row in rows], frame.iloc[rows]))
     return found
+
+
+def _value(number: Number, changed: dict[str, pd.DataFrame]) -> str:
+    try:
+        return repr(number.value_of(replace(number.measured, **changed)))
+    except LOST as error:
+        return repr(error)
 
 
 def _halve(rows: np.ndarray, moves: Callable[[np.ndarray], bool]) -> list[int]:
@@ -171,9 +106,16 @@ def _halve(rows: np.ndarray, moves: Callable[[np.ndarray], bool]) -> list[int]:
     return _halve(rows[:middle], moves) + _halve(rows[middle:], moves)
 
 
-def runs_behind(found: Iterable[Cells]) -> list[tuple[str, int, str]]:
-    """Return (run, seed, table) of the rows, the base model added to what is relative to it."""
+def runs_behind(
+    found: Iterable[Cells], number: Number, manifest: dict
+) -> list[tuple[str, int, str]]:
+    """Return (run, seed, table) of the rows, or of all rows that a number may depend on."""
     behind: dict[tuple[str, int, str], None] = {}
+    if not found:
+        for table in number.tables:
+            for run in manifest["runs"] if table in BEHIND else ():
+                if number.runs is None or run["run"] in number.runs:
+                    behind[run["run"], run["seed"], table] = None
     for part in found:
         if "method" in part.rows.columns and part.table in BEHIND:
             for method, seed in zip(part.rows["method"], part.rows["seed"], strict=True):
@@ -220,3 +162,19 @@ def inputs(manifest: dict) -> list[str]:
             if "pins" in source:
                 lines.append(f"    from {name}: the files of {source['pins']}")
     return lines
+
+
+def scripts(number: Number, tables: Iterable[str]) -> list[str]:
+    """Return the programs between the runs, some tables and the text, the first to work first."""
+    made = [script for table in tables for script in SCRIPTS[table]]
+    return list(dict.fromkeys([*made, *number.scripts]))
+
+
+def briefly(number: Number, manifest: dict) -> str:
+    """Return one line: the tables or files, the runs, the commit."""
+    files = [*(f"{name}.csv" for name in number.tables), *number.files]
+    runs = ""
+    if any(table in BEHIND for table in number.tables):
+        runs = f"; runs {', '.join(number.runs) if number.runs is not None else 'all'}"
+    commits = ", ".join(str(commit)[:SHOWN] for commit in manifest["commits"])
+    return f"from {', '.join(files)}{runs}; commit {commits}"

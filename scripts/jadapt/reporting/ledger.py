@@ -120,9 +120,13 @@ def decide(claim: Claim, found: Estimate) -> tuple[str, str]:
 SIGNS = {EQUAL: "", AT_LEAST: "≥ ", AT_MOST: "≤ ", ABOVE: "> ", BELOW: "< "}
 
 
+def printed_rows(claims: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return the claims of a kind that could be tested, which are those that are printed."""
+    return claims[(claims["kind"] == kind) & (claims["verdict"] != UNTESTABLE)]
+
+
 def printed_table(claims: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Return the claims of a kind that could be tested, as the table that is printed."""
-    rows = claims[(claims["kind"] == kind) & (claims["verdict"] != UNTESTABLE)]
     made = [
         {
             "claim_source": row.label,
@@ -131,7 +135,7 @@ def printed_table(claims: pd.DataFrame, kind: str) -> pd.DataFrame:
             "here": value(row),
             "verdict": row.verdict,
         }
-        for row in rows.itertuples()
+        for row in printed_rows(claims, kind).itertuples()
     ]
     return pd.DataFrame(made, columns=["claim_source", "statement", "claimed", "here", "verdict"])
 

@@ -146,20 +146,35 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
     if not isinstance(names, dict):
         raise UserError("literature.yaml: key 'names' is missing")
     found = methods(tables, settings)
+    measured = {
+        key: value
+        for part in PARTS.values()
+        for key, value in part(tables, settings, found).items()
+    }
     return {
         "setting": setter(settings),
-        **described(tables, settings, found),
-        **before(tables),
-        **_results(tables, found),
-        **_grid(tables, found),
-        "course": dynamics.summary(tables.curves),
-        "segmentation": segmentation.context(tables.segmentation),
-        "tokenizers": tokenization.context(tables.tokenizers),
+        **measured,
         "earlier": earlier_study(literature),
         "literature": literature,
         "names": names,
         "join": join_words,
     }
+
+
+# What the tables of measurements say, part by part.
+PARTS: dict[str, Callable[[Tables, dict, list[Method]], dict[str, Any]]] = {
+    "described": lambda tables, settings, found: described(tables, settings, found),
+    "before": lambda tables, settings, found: before(tables),
+    "results": lambda tables, settings, found: _results(tables, found),
+    "grid": lambda tables, settings, found: _grid(tables, found),
+    "course": lambda tables, settings, found: {"course": dynamics.summary(tables.curves)},
+    "segmentation": lambda tables, settings, found: {
+        "segmentation": segmentation.context(tables.segmentation)
+    },
+    "tokenizers": lambda tables, settings, found: {
+        "tokenizers": tokenization.context(tables.tokenizers)
+    },
+}
 
 
 def described(tables: Tables, settings: dict, found: list[Method]) -> dict[str, Any]:

@@ -66,6 +66,8 @@ def read(path: Path) -> dict:
     Raises:
         UserError: it says nothing, or is no figure.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
     try:
         text = {".svg": _svg, ".png": _png, ".pdf": _pdf}[path.suffix](path)
         return json.loads(text)

@@ -75,9 +75,11 @@ def code(words: str) -> Typst:
     return Typst(f'#raw("{quoted}")')
 
 
-def environment(folder: Path) -> jinja2.Environment:
+def environment(
+    folder: Path, kind: type[jinja2.Environment] = jinja2.Environment
+) -> jinja2.Environment:
     """Return the environment for templates in ``folder``."""
-    made = jinja2.Environment(
+    made = kind(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
@@ -110,10 +112,13 @@ def environment(folder: Path) -> jinja2.Environment:
     return made
 
 
-def render(template: Path, context: dict[str, Any]) -> str:
+def render(
+    template: Path, context: dict[str, Any], within: jinja2.Environment | None = None
+) -> str:
     """Render a template; its faults become a `UserError` that names the file and line."""
     try:
-        return environment(template.parent).get_template(template.name).render(context)
+        within = within or environment(template.parent)
+        return within.get_template(template.name).render(context)
     except jinja2.TemplateNotFound as error:
         raise UserError(f"{template.parent / str(error)}: no such template") from None
     except jinja2.TemplateSyntaxError as error:

@@ -1,0 +1,92 @@
+"""The tables that the paper prints, by name, and a name for each of their cells.
+
+The notebooks make the same tables with the same functions; a test compares them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from jadapt.reporting import dynamics, effects, ledger, quality, rates, summaries
+from jadapt.reporting.present import INTERVAL, MARK, present
+from jadapt.reporting.runs import Tables
+from jadapt.reporting.segmentation import segmentation_table
+from jadapt.reporting.tokenization import tokenizers_table
+
+# What each table is made from measurements with; `CLAIMS` follow from the verdicts instead.
+MADE: dict[str, Callable[[Tables], pd.DataFrame]] = {
+    "results": lambda found: summaries.results_table(found.metrics, found.efficiency),
+    "transfer": lambda found: quality.transfer_table(found.metrics),
+    "effects": lambda found: effects.effects_table(found.metrics),
+    "methods": lambda found: quality.methods_table(found.efficiency, found.grid),
+    "learning_rates": lambda found: rates.learning_rates_table(found.grid),
+    "convergence_statistics": lambda found: dynamics.convergence_table(found.curves),
+    "efficiency": lambda found: summaries.efficiency_table(found.efficiency),
+    "corpora": lambda found: summaries.corpora_table(found.corpora),
+    "segmentation": lambda found: segmentation_table(found.segmentation),
+    "tokenizers": lambda found: tokenizers_table(found.tokenizers),
+}
+CLAIMS = {"claims": ledger.MEASUREMENT, "claims_arithmetic": ledger.ARITHMETIC}
+# Columns that tell rows apart.
+ROWS = ("method", "measured_on", "tokenizer", "segmenter", "domain", "source")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a printed table.
+
+    ``name`` is ``table.NAME.ROW.COLUMN``; ``row`` the key of its row (a method, a domain and what
+    is measured on, …); ``value`` holds the number, the half-width of its interval and its mark.
+    """
+
+    name: str
+    row: str
+    column: str
+    text: str
+    value: tuple
+
+
+def slug(words: str) -> str:
+    """Return words as a part of a name: lower case, with underscores for all that is no letter."""
+    return re.sub(r"[^\w.]+", "_", words.lower()).strip("_")
+
+
+def make(name: str, found: Tables, verdicts: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return a table by its name."""
+    if name in CLAIMS:
+        return ledger.printed_table(verdicts, CLAIMS[name])
+    return MADE[name](found)
+
+
+def keys(name: str, frame: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> list[str]:
+    """Return a key for every row: the identifier of a claim, or the words that begin the row."""
+    if name in CLAIMS:
+        return list(ledger.printed_rows(verdicts, CLAIMS[name])["id"])
+    columns = [column for column in ROWS if column in frame.columns]
+    found = [".".join(slug(str(row[column])) for column in columns) for _, row in frame.iterrows()]
+    return found if len(set(found)) == len(found) else [str(i) for i in range(len(found))]
+
+
+def cells(name: str, frame: pd.DataFrame, rows: list[str]) -> Iterator[Cell]:
+    """Return the cells of a table that hold a number."""
+    shown = [
+        column for column in frame.columns
+        if str(column).split(":")[-1] not in (INTERVAL, MARK)
+    ]  # fmt: skip
+    table = present(frame)
+    for index, texts in enumerate(table.rows):
+        for column, text, numeric in zip(shown, texts, table.numeric, strict=True):
+            if numeric and re.search(r"\d", text):
+                part = ".".join(slug(words) for words in str(column).split(":"))
+                title = f"table.{name}.{rows[index]}.{part}"
+                yield Cell(title, rows[index], column, text, value(frame, index, column))
+
+
+def value(frame: pd.DataFrame, index: int, column: str) -> tuple:
+    """Return the number of a cell, the half-width of its interval and its mark."""
+    parts = (column, f"{column}:{INTERVAL}", f"{column}:{MARK}")
+    return tuple(frame[part].iloc[index] for part in parts if part in frame.columns)
