@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jadapt import released, settings, studies
+from jadapt import released, schemas, studies
 from jadapt.errors import UserError, nearest, run
 from jadapt.files import load_settings, read_json, sha256_file
 from jadapt.publishing import numbers, trace
@@ -99,7 +99,7 @@ def print_rest(found: list, names: list[str], study: studies.Study, manifest: di
 def read_paper(study: studies.Study, folder: Path, manifest: dict) -> numbers.Paper:
     """Return the numbers of the paper, from the tables that the manifest names."""
     paths = {name: folder / f"{name}.csv" for name in READERS if name in manifest["tables"]}
-    ledger = claims.read(CLAIMS, settings.read_yaml(Path("config/corpora.yaml"))["domains"])
+    ledger = claims.read(CLAIMS, schemas.read_yaml(Path("config/corpora.yaml"))["domains"])
     return numbers.Paper(
         numbers.Sources(
             read_tables(paths),
