@@ -1,5 +1,6 @@
 """Segmenters lose nothing, whatever a text holds; what they learn and find."""
 
+import gc
 import json
 import sys
 
@@ -134,6 +135,20 @@ def test_spaces_are_put_back_where_they_were(segmenters, name, text):
     found = segmenters[name].segment([text])[0]
     words = [piece for piece in found if piece.strip(" \t\n")]
     assert found == restore(text, words)
+
+
+def test_the_collector_is_left_as_it_was():
+    segmenter = load("ipadic")
+    assert gc.isenabled()
+    with pytest.raises(TypeError):
+        segmenter.segment(["猫", None])
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        segmenter.segment(["猫"])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_missing_dictionary_says_what_to_install(monkeypatch):
