@@ -12,7 +12,7 @@ import reporting_example as example
 from jadapt import studies
 from jadapt.errors import UserError
 from jadapt.files import load_settings, read_json
-from jadapt.publishing import injections, numbers, trace
+from jadapt.publishing import injections, numbers, origins, trace
 from jadapt.reporting import claims, printed, tables
 from jadapt.reporting.present import present
 from jadapt.reporting.runs import READERS, read_tables
@@ -34,7 +34,7 @@ def paper_of(folder, settings):
     """The numbers of the paper that is made from released tables."""
     found = read_tables({name: folder / f"{name}.csv" for name in READERS})
     return numbers.Paper(
-        numbers.Sources(
+        origins.Sources(
             found, settings, load_settings("paper/literature.yaml"),
             claims.read("config/claims.yaml"), ["same_model", "gpu"],
             read_json(folder / "manifest.json"), TEMPLATE, "example",
@@ -120,7 +120,7 @@ def test_programs_of_tables_are_those_of_the_rules():
 def test_notebooks_make_the_tables_that_are_traced(published, name, tmp_path):
     notebook = json.loads((studies.ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
     needed = notebook["metadata"]["jadapt"]["tables"]
-    assert set(needed) == set(numbers.OF_TABLE[name])
+    assert set(needed) == set(origins.OF_TABLE[name])
     code = [c["source"] for c in notebook["cells"] if c["cell_type"] == "code"]
     given = {t: str(studies.ROOT / f"paper/released/mini/{t}.csv") for t in needed}
     # The first cell holds the parameters.

@@ -149,7 +149,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study, tmp_path):
     for name in ("metrics", "curves", "efficiency"):
         (folder / f"{name}.csv").unlink()
     # Event files as well, in both attempts: they decide no result and rerun nothing else.
-    board = ("--config", "tensorboard=true")
+    board = ("--config", "tensorboard=True")
     command = study.command("all")
     process = subprocess.Popen(
         [command[0], *board, *command[1:]], cwd=study.path,
