@@ -32,7 +32,8 @@ def released(tmp_path_factory):
 
 def paper_of(folder, settings):
     """The numbers of the paper that is made from released tables."""
-    found = read_tables({name: folder / f"{name}.csv" for name in READERS})
+    paths = {name: folder / f"{name}.csv" for name in READERS}
+    found = read_tables({name: path for name, path in paths.items() if path.exists()})
     return numbers.Paper(
         origins.Sources(
             found, settings, load_settings("paper/literature.yaml"),
@@ -252,6 +253,18 @@ def test_the_chain_ends_at_commit_and_checksums(released, tmp_path):
         manifest["corpora"]["everyday"]["sources"]["everyday-text"]["files"][0]["sha256"],
     ):
         assert sha256 in text
+
+
+def test_a_study_of_one_seed_that_searched_nothing_has_names_as_well(tmp_path):
+    released_example.write(tmp_path, example.SETTINGS, seeds=(1,))
+    for name in ("grid", "segmentation", "tokenizers"):
+        (tmp_path / f"{name}.csv").unlink()
+    small = paper_of(tmp_path, example.SETTINGS)
+    assert len(small.injections) > 100
+    for each in small.injections:
+        assert same(small.number(each.name).value, each.value), each
+    with pytest.raises(UserError, match=r"this study has no grid\.csv"):
+        small.number("table.methods.lora.seeds")
 
 
 def run_script(released, tmp_path, *words):

@@ -241,6 +241,9 @@ class Paper:
         if table not in (*printed.MADE, *printed.CLAIMS):
             known = [*printed.MADE, *printed.CLAIMS]
             raise UserError(f"number '{name}': no table '{table}'{nearest(table, known)}")
+        for needed in OF_TABLE.get(table, ()):
+            if getattr(self.sources.tables, needed) is None:
+                raise UserError(f"number '{name}': this study has no {needed}.csv, which it is of")
         cell = self.cells(table).get(name)
         if cell is None:
             raise UserError(f"number '{name}': not in the paper{self._nearest(name)}")
