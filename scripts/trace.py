@@ -10,7 +10,7 @@ from typing import Any
 from jadapt import released, schemas, studies
 from jadapt.errors import UserError, nearest, run
 from jadapt.files import load_settings, read_json, sha256_file
-from jadapt.publishing import numbers, trace
+from jadapt.publishing import numbers, origins, trace
 from jadapt.reporting import claims, provenance
 from jadapt.reporting.present import significant
 from jadapt.reporting.runs import READERS, read_tables
@@ -101,7 +101,7 @@ def read_paper(study: studies.Study, folder: Path, manifest: dict) -> numbers.Pa
     paths = {name: folder / f"{name}.csv" for name in READERS if name in manifest["tables"]}
     ledger = claims.read(CLAIMS, schemas.read_yaml(Path("config/corpora.yaml"))["domains"])
     return numbers.Paper(
-        numbers.Sources(
+        origins.Sources(
             read_tables(paths),
             manifest["settings"],
             load_settings(LITERATURE),
@@ -132,7 +132,7 @@ def trace_number(name: str, study: studies.Study, folder: Path, manifest: dict) 
 
 
 def print_number(
-    number: numbers.Number, paper: numbers.Paper, study: studies.Study, folder: Path, manifest: dict
+    number: origins.Number, paper: numbers.Paper, study: studies.Study, folder: Path, manifest: dict
 ) -> None:
     """Print the chain from a number to template, table rows, evaluations, runs and text."""
     print(f"number {number.name} = {shown(number.value)}")

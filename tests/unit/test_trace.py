@@ -12,7 +12,7 @@ import reporting_example as example
 from jadapt import studies
 from jadapt.errors import UserError
 from jadapt.files import load_settings, read_json
-from jadapt.publishing import injections, numbers, trace
+from jadapt.publishing import injections, numbers, origins, trace
 from jadapt.reporting import claims, printed, tables
 from jadapt.reporting.present import present
 from jadapt.reporting.runs import READERS, read_tables
@@ -32,9 +32,10 @@ def released(tmp_path_factory):
 
 def paper_of(folder, settings):
     """The numbers of the paper that is made from released tables."""
-    found = read_tables({name: folder / f"{name}.csv" for name in READERS})
+    paths = {name: folder / f"{name}.csv" for name in READERS}
+    found = read_tables({name: path for name, path in paths.items() if path.exists()})
     return numbers.Paper(
-        numbers.Sources(
+        origins.Sources(
             found, settings, load_settings("paper/literature.yaml"),
             claims.read("config/claims.yaml"), ["same_model", "gpu"],
             read_json(folder / "manifest.json"), TEMPLATE, "example",
@@ -120,7 +121,7 @@ def test_programs_of_tables_are_those_of_the_rules():
 def test_notebooks_make_the_tables_that_are_traced(published, name, tmp_path):
     notebook = json.loads((studies.ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
     needed = notebook["metadata"]["jadapt"]["tables"]
-    assert set(needed) == set(numbers.OF_TABLE[name])
+    assert set(needed) == set(origins.OF_TABLE[name])
     code = [c["source"] for c in notebook["cells"] if c["cell_type"] == "code"]
     given = {t: str(studies.ROOT / f"paper/released/mini/{t}.csv") for t in needed}
     # The first cell holds the parameters.
@@ -252,6 +253,18 @@ def test_the_chain_ends_at_commit_and_checksums(released, tmp_path):
         manifest["corpora"]["everyday"]["sources"]["everyday-text"]["files"][0]["sha256"],
     ):
         assert sha256 in text
+
+
+def test_a_study_of_one_seed_that_searched_nothing_has_names_as_well(tmp_path):
+    released_example.write(tmp_path, example.SETTINGS, seeds=(1,))
+    for name in ("grid", "segmentation", "tokenizers"):
+        (tmp_path / f"{name}.csv").unlink()
+    small = paper_of(tmp_path, example.SETTINGS)
+    assert len(small.injections) > 100
+    for each in small.injections:
+        assert same(small.number(each.name).value, each.value), each
+    with pytest.raises(UserError, match=r"this study has no grid\.csv"):
+        small.number("table.methods.lora.seeds")
 
 
 def run_script(released, tmp_path, *words):

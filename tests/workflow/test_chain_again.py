@@ -43,16 +43,26 @@ def test_touching_reruns_nothing_and_an_edited_notebook_reruns_itself_and_the_pa
     assert study.planned("all") == {}
 
 
-def test_a_changed_method_reruns_its_own_runs_and_no_others(study):
-    path = study.path / "scripts/jadapt/methods/ewc.py"
+@pytest.mark.parametrize(
+    ("module", "runs"),
+    [
+        ("ewc", {"l2", "ewc", "online_ewc", "lora_ewc"}),
+        ("gem", {"gem", "agem"}),
+        ("dora", {"dora"}),
+    ],
+)
+def test_a_changed_method_reruns_its_own_runs_and_no_others(study, module, runs):
+    path = study.path / f"scripts/jadapt/methods/{module}.py"
     before = path.read_text(encoding="utf-8")
     path.write_text(before + "# A change.\n", encoding="utf-8")
     try:
         planned = study.run("all", options=["-n"]).stdout
     finally:
         path.write_text(before, encoding="utf-8")
-    rerun = set(re.findall(r"Adapting by (\w+)", planned))
-    assert rerun == {"l2", "ewc", "online_ewc", "lora_ewc"}
+    for work in ("Adapting by", "Evaluating"):
+        assert set(re.findall(rf"{work} (\w+)", planned)) == runs
+    # None of them searches a rate or is varied in this study, and the base model is another's.
+    assert not re.search("Searching|Varying|Pre-training|Preparing", planned)
     assert study.planned("all") == {}
 
 
@@ -149,7 +159,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_metrics(study, tmp_path):
     for name in ("metrics", "curves", "efficiency"):
         (folder / f"{name}.csv").unlink()
     # Event files as well, in both attempts: they decide no result and rerun nothing else.
-    board = ("--config", "tensorboard=true")
+    board = ("--config", "tensorboard=True")
     command = study.command("all")
     process = subprocess.Popen(
         [command[0], *board, *command[1:]], cwd=study.path,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,99 +15,28 @@ from jadapt.errors import UserError, nearest
 from jadapt.publishing import injections, names
 from jadapt.publishing.injections import Injection
 from jadapt.publishing.names import find, is_number
+from jadapt.publishing.origins import (
+    CONFIGURATION,
+    CONSTANTS,
+    LITERATURE,
+    OF_CLAIMS,
+    OF_FUNCTION,
+    OF_PART,
+    OF_RUNS,
+    OF_TABLE,
+    Number,
+    Sources,
+    only,
+)
 from jadapt.reporting import expressions, ledger, paper, printed, quality, summaries
-from jadapt.reporting.claims import Ledger
 from jadapt.reporting.labels import BASE
 from jadapt.reporting.runs import Method, Tables, methods
 from jadapt.reporting.statements import statements
 
 SHOWN = 12
-# Where numbers come from that are not measured, by how their names begin.
-CONFIGURATION = ("setting", "hyperparameters", "rate_groups", "overrides")
-LITERATURE = ("literature", "earlier", "names")
-CONSTANTS = {
-    "level": "scripts/jadapt/reporting/statistics.py",
-    "course.near": "scripts/jadapt/reporting/dynamics.py",
-    "course.end": "scripts/jadapt/reporting/dynamics.py",
-}
-OF_RUNS = ("metrics", "efficiency", "curves")
-OF_CLAIMS = (*OF_RUNS, "grid")
-# The tables that the parts of the text are computed from.
-OF_PART = {
-    "described": ("metrics", "efficiency", "corpora"),
-    "before": ("metrics", "efficiency"),
-    "results": OF_RUNS,
-    "grid": ("grid", "metrics"),
-    "course": ("curves",),
-    "segmentation": ("segmentation",),
-    "tokenizers": ("tokenizers",),
-}
-OF_TABLE = {
-    "results": ("metrics", "efficiency"),
-    "transfer": ("metrics",),
-    "effects": ("metrics",),
-    "methods": ("efficiency", "grid"),
-    "learning_rates": ("grid",),
-    "convergence_statistics": ("curves",),
-    "efficiency": ("efficiency",),
-    "corpora": ("corpora",),
-    "segmentation": ("segmentation",),
-    "tokenizers": ("tokenizers",),
-}
-# What the functions of the ledger read.
-OF_FUNCTION = {
-    "measured": "metrics", "gain": "metrics", "loss": "metrics", "cost": "efficiency",
-    "ablation": "grid", "steps_to_converge": "curves", "variance_at_end": "curves",
-    "lowest_validation_step": "curves", "validation_rise": "curves",
-}  # fmt: skip
 # A corrected p value depends on every test, and with it on every run.
 CORRECTED = re.compile(r"(^|[._])p$")
 PRINTED = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?: × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number of the paper.
-
-    ``files`` are what it is read from where that is no table of measurements, ``tables`` the names
-    of those tables that it can depend on, ``runs`` the runs (None for all). ``value_of`` computes
-    it from ``measured``, tables that hold no more than it can depend on; None where that takes the
-    whole study. ``note`` says how it comes about.
-    """
-
-    name: str
-    value: Any
-    scripts: tuple[str, ...]
-    files: tuple[str, ...] = ()
-    tables: tuple[str, ...] = ()
-    runs: tuple[str, ...] | None = ()
-    measured: Tables | None = None
-    value_of: Callable[[Tables], Any] | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Everything that the paper of a study is made from."""
-
-    tables: Tables
-    settings: dict
-    literature: dict
-    ledger: Ledger
-    unmet: list[str]
-    manifest: dict
-    template: Path
-    study: str = ""
-
-
-def only(tables: Tables, runs: Iterable[str]) -> Tables:
-    """Return the tables with the rows of some runs."""
-    parts = {
-        name: frame[frame["method"].isin(list(runs))].copy()
-        for name in OF_CLAIMS
-        if (frame := getattr(tables, name)) is not None
-    }
-    return replace(tables, **parts)
 
 
 class Paper:
@@ -313,6 +241,9 @@ class Paper:
         if table not in (*printed.MADE, *printed.CLAIMS):
             known = [*printed.MADE, *printed.CLAIMS]
             raise UserError(f"number '{name}': no table '{table}'{nearest(table, known)}")
+        for needed in OF_TABLE.get(table, ()):
+            if getattr(self.sources.tables, needed) is None:
+                raise UserError(f"number '{name}': this study has no {needed}.csv, which it is of")
         cell = self.cells(table).get(name)
         if cell is None:
             raise UserError(f"number '{name}': not in the paper{self._nearest(name)}")

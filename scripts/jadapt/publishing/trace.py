@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from jadapt.errors import UserError
-from jadapt.publishing.numbers import Number
+from jadapt.publishing.origins import Number
 
 SHOWN = 12
 # Numbers of a table that name a row; where no measurement counts, what was counted may.
