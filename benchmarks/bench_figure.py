@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from released_clone import ROOT, build, fresh_clone
+
 LIMIT_DRY_RUN_SECONDS = 3
 LIMIT_FIGURE_SECONDS = 60
 
 
-def seconds(command: list[str], folder: Path) -> float:
-    """Return the wall time of a command that has to succeed."""
+def seconds(clone: Path, config: Path, target: str, *options: str) -> float:
+    """Return the wall time of building a target from released results."""
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stdout + done.stderr)
+    build(clone, config, target, *options)
     return time.perf_counter() - start
 
 
@@ -33,15 +30,10 @@ def main() -> int:
     if not (ROOT / "paper/released" / given.study).is_dir():
         print(f"paper/released/{given.study}: not released, so nothing to measure (make release)")
         return 0
-    with tempfile.TemporaryDirectory() as name:
-        clone = Path(name) / "clone"
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-        command = [
-            "snakemake", "--configfile", str(given.config), "--config", "results=released",
-            "--cores", "2", f"fig_{given.figure}",
-        ]  # fmt: skip
-        dry = sorted(seconds([*command, "-n"], clone) for _ in range(3))[1]
-        drawn = seconds(command, clone)
+    target = f"fig_{given.figure}"
+    with fresh_clone() as clone:
+        dry = sorted(seconds(clone, given.config, target, "-n") for _ in range(3))[1]
+        drawn = seconds(clone, given.config, target)
     print(f"{'':<44}{'measured':>10}{'limit':>8}")
     exceeded = False
     for words, value, limit in (

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from released_clone import ROOT, build, fresh_clone
+
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from chromium import Page, browser, program  # noqa: E402
-from jadapt.files import write_json  # noqa: E402
+from chromium import Page, browser, program
+from jadapt.files import write_json
 
 LIMIT_MEGABYTES = 5.0
 LIMIT_SECONDS = 1.0
@@ -82,16 +82,8 @@ def page_of(given: argparse.Namespace) -> Iterator[Path | None]:
     elif not (ROOT / "paper/released" / given.study).is_dir():
         yield None
     else:
-        with tempfile.TemporaryDirectory() as name:
-            clone = Path(name) / "clone"
-            subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-            command = [
-                "snakemake", "--configfile", str(given.config), "--config", "results=released",
-                "--cores", "2", "html",
-            ]  # fmt: skip
-            done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
-            if done.returncode:
-                sys.exit(done.stdout + done.stderr)
+        with fresh_clone() as clone:
+            build(clone, given.config, "html")
             yield clone / "results" / given.study / "index.html"
 
 

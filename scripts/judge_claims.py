@@ -8,16 +8,14 @@ from pathlib import Path
 from jadapt.errors import run
 from jadapt.files import atomic
 from jadapt.reporting import claims, ledger
-from jadapt.reporting.runs import read_tables
-
-TABLES = ("metrics", "efficiency", "curves", "corpora")
+from jadapt.reporting.runs import NEEDED, read_tables
 
 
 def main() -> None:
     """Parse the command line and write the table of verdicts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--claims", type=Path, required=True, help="the file of claims")
-    for name in TABLES:
+    for name in NEEDED:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
     parser.add_argument("--domains", nargs="*", default=[], help="domains that claims may name")
@@ -27,7 +25,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     published = claims.read(arguments.claims, arguments.domains)
-    measured = read_tables({name: getattr(arguments, name) for name in (*TABLES, "grid")})
+    measured = read_tables({name: getattr(arguments, name) for name in (*NEEDED, "grid")})
     frame = ledger.judge(published, measured, arguments.unmet)
     with atomic(arguments.output) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")

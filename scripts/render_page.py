@@ -9,15 +9,13 @@ from pathlib import Path
 from jadapt.errors import run
 from jadapt.files import write_text
 from jadapt.reporting import page, tables
-from jadapt.reporting.runs import read_tables
-
-TABLES = ("metrics", "efficiency", "curves", "corpora")
+from jadapt.reporting.runs import NEEDED, read_tables
 
 
 def main() -> None:
     """Parse the command line, fill the template and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in (*TABLES, "claims"):
+    for name in (*NEEDED, "claims"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the figures")
@@ -28,7 +26,7 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True, help="page.html.j2")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    measured = read_tables({name: getattr(arguments, name) for name in (*TABLES, "grid")})
+    measured = read_tables({name: getattr(arguments, name) for name in (*NEEDED, "grid")})
     values = page.context(
         measured,
         tables.read_claims(arguments.claims),

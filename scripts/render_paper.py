@@ -12,18 +12,16 @@ from jadapt.files import atomic, load_settings, read_json, write_text
 from jadapt.reporting import claims, ledger, paper, tables
 from jadapt.reporting.markup import typst
 from jadapt.reporting.present import present
-from jadapt.reporting.runs import read_tables
+from jadapt.reporting.runs import NEEDED, read_tables
 from jadapt.reporting.statements import statements
 from jadapt.reporting.template import Typst, compile_pdf, render
-
-TABLES = ("metrics", "efficiency", "curves", "corpora")
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    for name in TABLES:
+    for name in NEEDED:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
     parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
@@ -48,7 +46,7 @@ def main() -> None:
     for path in (arguments.template, arguments.bibliography, literature):
         if not path.is_file():
             raise UserError(f"{path}: no such file")
-    names = (*TABLES, "grid", "segmentation", "tokenizers")
+    names = (*NEEDED, "grid", "segmentation", "tokenizers")
     measured = read_tables({name: getattr(arguments, name) for name in names})
     context = paper.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))

@@ -47,10 +47,10 @@ class Paper:
         self.table = cache(self._table)
         self.cells = cache(self._cells)
 
-    @cached_property
+    @property
     def methods(self) -> list[Method]:
         """The adapted models."""
-        return methods(self.sources.tables, self.sources.settings)
+        return self.context["methods"]
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:

@@ -120,10 +120,9 @@ def evaluate(
 
 def arguments(text: str) -> list[tuple[str, str]]:
     """Return the words that the functions of a checked expression are given, as (kind, word)."""
-    calls = [node for node in ast.walk(ast.parse(text.strip())) if isinstance(node, ast.Call)]
     return [
         (kind, argument.value)
-        for call in calls
+        for call in _calls(text)
         for kind, argument in zip(SIGNATURES[call.func.id], call.args, strict=True)
         if isinstance(argument, ast.Constant)
     ]
@@ -131,8 +130,11 @@ def arguments(text: str) -> list[tuple[str, str]]:
 
 def functions(text: str) -> list[str]:
     """Return the names of the functions that an expression calls, each once."""
-    calls = (node for node in ast.walk(ast.parse(text.strip())) if isinstance(node, ast.Call))
-    return list(dict.fromkeys(call.func.id for call in calls))
+    return list(dict.fromkeys(call.func.id for call in _calls(text)))
+
+
+def _calls(text: str) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(text.strip())) if isinstance(node, ast.Call)]
 
 
 def check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ class Tables:
     grid: pd.DataFrame | None = None
     segmentation: pd.DataFrame | None = None
     tokenizers: pd.DataFrame | None = None
+
+
+NEEDED = tuple(field.name for field in fields(Tables) if field.default is MISSING)
+"""The tables that every study has."""
 
 
 def read_tables(paths: Mapping[str, str | Path | None]) -> Tables:
