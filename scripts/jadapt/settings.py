@@ -266,6 +266,13 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) ->
             f"{origin}: {key}: fast.fused_optimiser does not go with precision 16-mixed; "
             "set it to false or use bf16-mixed"
         )
+    if run.get("fast", {}).get("cuda_graphs"):
+        where = "on a CPU" if run["accelerator"] == "cpu" else f"with {run['devices']} devices"
+        if run["accelerator"] == "cpu" or run["devices"] > 1:
+            raise UserError(
+                f"{origin}: {key}: fast.cuda_graphs needs one GPU and cannot be used {where}; "
+                "set it to false"
+            )
     if run["warmup_steps"] >= run["steps"]:
         raise UserError(
             f"{origin}: {key}: warmup_steps {run['warmup_steps']} leaves none of "

@@ -14,6 +14,7 @@ import torch
 from jadapt.errors import UserError
 from jadapt.training import checkpoints, meters, provenance
 from jadapt.training.optimisation import optimiser_module
+from jadapt.training.readings import Reading
 
 
 def trainer(step=0, maximum=100, accumulate=1):
@@ -154,11 +155,14 @@ def test_losses_are_means_over_micro_batches_and_steps(tmp_path):
     path = tmp_path / "train.jsonl"
     log = meters.StepLog(path, tokens_per_step=8, interval=2, task="t")
     module = SimpleNamespace(
-        applied_learning_rate=0.1, gradient_norm=2.0, measures=lambda: {"penalty": 0.25}
+        applied_learning_rate=0.1,
+        gradient_norm=2.0,
+        measures=lambda: {"penalty": 0.25},
+        settle=lambda: None,
     )
     # Two micro-batches a step. What Lightning hands over includes penalties and is not logged.
     for index, loss in enumerate([1.0, 3.0, 2.0, 6.0]):
-        module.data_loss = loss
+        module.take_losses = lambda loss=loss: [Reading(torch.tensor(loss))]
         state = trainer(step=(index + 1) // 2, accumulate=2)
         log.on_train_batch_start(state, module, None, index)
         log.on_train_batch_end(state, module, {"loss": torch.tensor(99.0)}, None, index)

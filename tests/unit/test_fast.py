@@ -2,6 +2,8 @@
 
 import copy
 import json
+from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,9 +14,10 @@ import tiny_model
 import tiny_study
 from jadapt.errors import UserError
 from jadapt.methods import registry
-from jadapt.training.fast import attention as module_of_attention
-from jadapt.training.fast import compiling
+from jadapt.training import module as module_of_training
+from jadapt.training.fast import attention, compiling, recording
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
+from jadapt.training.fast.recording import Recorder
 
 TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 2e-2}
 
@@ -182,32 +185,173 @@ def test_compiled_layers_give_the_same_loss_curve(study, module, tmp_path):
     )
 
 
-def test_rows_of_one_document_need_no_mask_and_others_keep_theirs(study, module, tmp_path):
-    """The mask is what changes, not the loss; rows that hold several documents are left alone."""
+def watch_attention(monkeypatch):
+    """Return a list that gets, a call, whether attention was told boundaries of documents."""
     seen = []
-    original = module_of_attention.sdpa_attention_forward
 
-    def spy(layer, query, key, value, attention_mask, **options):
-        seen.append(attention_mask is None)
-        return original(layer, query, key, value, attention_mask, **options)
+    def spy(*arguments, boundaries=None, **options):
+        seen.append(boundaries is not None)
+        return attention.attend(*arguments, boundaries=boundaries, **options)
 
-    AttentionInterface.register(module_of_attention.IMPLEMENTATION, spy)
-    try:
-        for domain in tiny_study.DOMAINS:
-            for split in ("train", "validation"):
-                documents = [[5 + (i + j) % 50 for j in range(15)] for i in range(40)]
-                tiny_study.write_tokens(tmp_path / "whole/tokens" / domain / split, documents)
-        (tmp_path / "whole/model").symlink_to(study / "model")
-        options = {"sequence": ["first"], "steps": 6}
-        flash = {"fast": {"flash_attention": True}}
-        whole = losses(tmp_path / "whole", tmp_path / "a", module, **options)
-        assert not seen
-        quick = losses(tmp_path / "whole", tmp_path / "b", module, **options, **flash)
-        assert seen and all(seen)
-        assert quick == pytest.approx(whole, rel=1e-4)
-        seen.clear()
-        packed = losses(study, tmp_path / "c", module, **options)
-        assert losses(study, tmp_path / "d", module, **options, **flash) == packed
-        assert not seen
-    finally:
-        AttentionInterface.register(module_of_attention.IMPLEMENTATION, original)
+    # Restored after the test.
+    monkeypatch.setitem(AttentionInterface._global_mapping, attention.IMPLEMENTATION, spy)
+    return seen
+
+
+def whole_rows(study, folder):
+    """Write token files whose documents fill one row each."""
+    for domain in tiny_study.DOMAINS:
+        for split in ("train", "validation"):
+            documents = [[5 + (i + j) % 50 for j in range(15)] for i in range(40)]
+            tiny_study.write_tokens(folder / "tokens" / domain / split, documents)
+    (folder / "model").symlink_to(study / "model")
+    return folder
+
+
+def test_rows_of_one_document_need_no_mask_and_others_keep_theirs(
+    study, module, tmp_path, monkeypatch
+):
+    """The mask is what changes, not the loss; rows that hold several documents are left alone."""
+    seen = watch_attention(monkeypatch)
+    rows = whole_rows(study, tmp_path / "whole")
+    options = {"sequence": ["first"], "steps": 6}
+    flash = {"fast": {"flash_attention": True}}
+    plain = losses(rows, tmp_path / "a", module, **options)
+    assert not seen
+    quick = losses(rows, tmp_path / "b", module, **options, **flash)
+    assert seen and not any(seen)
+    assert quick == pytest.approx(plain, rel=1e-4)
+    seen.clear()
+    packed = losses(study, tmp_path / "c", module, **options)
+    assert losses(study, tmp_path / "d", module, **options, **flash) == packed
+    assert not seen
+
+
+def document_by_document(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, scale, **options):
+    """What torch's kernel computes: causal attention within each document alone."""
+    assert options["window_size"] == (-1, 0) and cu_seq_q is cu_seq_k
+    parts = []
+    for begin, end in pairwise(cu_seq_q.tolist()):
+        assert 0 <= end - begin <= max_q
+        if begin < end:
+            heads = (t[begin:end].transpose(0, 1)[None] for t in (query, key, value))
+            part = functional.scaled_dot_product_attention(
+                *heads, is_causal=True, scale=scale, enable_gqa=True
+            )
+            parts.append(part[0].transpose(0, 1))
+    return torch.cat(parts)
+
+
+def test_packed_documents_are_kept_apart_by_the_kernel_as_by_the_mask(
+    study, module, tmp_path, monkeypatch
+):
+    """With the kernel's work done a document at a time, as the kernel itself needs a GPU."""
+    options = {"sequence": ["first"], "steps": 6}
+    plain = losses(study, tmp_path / "a", module, **options)
+    seen = watch_attention(monkeypatch)
+    monkeypatch.setattr(module_of_training, "has_kernel", lambda model, precision: True)
+    monkeypatch.setattr(attention.varlen, "varlen_attn", document_by_document)
+    options["fast"] = {"flash_attention": True}
+    assert losses(study, tmp_path / "b", module, **options) == pytest.approx(plain, rel=1e-4)
+    assert seen and all(seen)
+
+
+def test_boundaries_are_where_positions_do_not_count_on():
+    positions = torch.tensor([[0, 1, 2, 0, 1], [0, 0, 1, 2, 3], [3, 4, 0, 1, 2]])
+    expected = [0, 3, 5, 6, 10, 12]
+    assert attention.document_boundaries(positions).tolist() == [*expected, 15, 15, 15]
+    whole = torch.arange(4).expand(2, 4)
+    assert attention.one_document_each(whole) and not attention.one_document_each(positions)
+    assert attention.document_boundaries(whole).tolist() == [0, 4, 8]
+
+
+def test_attention_over_documents_refuses_what_it_does_not_compute():
+    heads = torch.zeros(1, 2, 4, 8)
+    for mask, keys in ((torch.zeros(1, 1, 4, 4), heads), (None, heads[:, :, :3])):
+        with pytest.raises(ValueError, match="mask or keys from elsewhere"):
+            attention.attend(torch.nn.Identity(), heads, keys, keys, mask)
+
+
+def rerun(function):
+    """Stand for a CUDA graph: a replay computes anew, into the same memory."""
+    results = [None if r is None else r.detach().clone() for r in function()]
+
+    @torch.enable_grad()
+    def replay():
+        for result, fresh in zip(results, function(), strict=True):
+            if result is not None:
+                result.copy_(fresh.detach())
+
+    return results, replay
+
+
+@pytest.mark.parametrize("name", ["sft", "lora", "prefix_mlp", "gem", "ewc"])
+def test_a_recorded_step_gives_the_same_loss_curve(name, study, module, tmp_path, monkeypatch):
+    """Two micro-batches a step, so that gradients are added up across replays."""
+    settings = tiny_study.RUNS[name] | {"micro_batch_size": 1, "global_batch_size": 2}
+    settings |= {"dropout": 0.0} if name == "lora" else {}
+    fast = {"cross_entropy_chunk": 24}
+    plain = losses(study, tmp_path / "plain", module, **settings, fast=fast)
+    monkeypatch.setattr(module_of_training, "Recorder", partial(Recorder, capture=rerun))
+    fast |= {"cuda_graphs": True}
+    recorded = losses(study, tmp_path / "recorded", module, **settings, fast=fast)
+    assert module._recorder is not None and len(module._recorder._recordings) == 1
+    # The penalty's gradient is added in another place of the sum, and its pull is strong.
+    assert recorded == pytest.approx(plain, rel=1e-4 if name == "ewc" else 1e-6)
+
+
+def test_replays_of_several_shapes_add_up_their_gradients():
+    weight = torch.nn.Parameter(torch.tensor([2.0, 3.0]))
+    unused = torch.nn.Parameter(torch.ones(1))
+    frozen = torch.nn.Parameter(torch.ones(1), requires_grad=False)
+    seen = []
+
+    def compute(batch, power=1):
+        seen.append(power)
+        return (weight * batch["x"]).sum(0).pow(power).sum()
+
+    recorder = Recorder(compute, [weight, unused, frozen], capture=rerun)
+    batches = [torch.tensor([[1.0, 2.0]]), torch.tensor([[5.0, 1.0], [1.0, 4.0]])]
+    for x in (batches[0], batches[1], batches[0], batches[0]):
+        (recorder({"x": x}) * 10).backward()
+    assert weight.grad.tolist() == [10 * (1 + 6 + 1 + 1), 10 * (2 + 5 + 2 + 2)]
+    assert unused.grad is None and frozen.grad is None
+    # A step later the memory is used again.
+    weight.grad = None
+    recorder({"x": batches[1]}).backward()
+    assert weight.grad.tolist() == [6, 5]
+    # Kinds of batches are told apart; beyond a number of shapes nothing is recorded.
+    assert recorder({"x": batches[0]}, power=2).item() == 4 + 36
+    assert recorder({"x": batches[0]}, power=3).item() == 8 + 216
+    for _ in range(2):
+        weight.grad = None
+        recorder({"x": batches[0]}, power=4).backward()
+        assert weight.grad.tolist() == [4 * 8 * 1, 4 * 216 * 2]
+    assert len(recorder._recordings) == recording.SHAPES
+
+
+def test_den_changes_the_model_and_is_not_recorded(study, module, tmp_path):
+    run = tiny_study.run(
+        study, tmp_path, module, **tiny_study.RUNS["den"] | {"fast": {"cuda_graphs": True}}
+    )
+    run.train()
+    assert module._recorder is None
+
+
+def test_compiled_the_chunk_of_logits_gives_the_same_numbers():
+    results = []
+    for compiled in (False, True):
+        hidden, weight, labels = inputs(torch.float32)
+        loss = linear_cross_entropy(hidden, weight, labels, 8, compiled)
+        loss.backward()
+        results.append((loss.detach(), hidden.grad, weight.grad))
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_smaller_activation_budget_computes_the_same(study, module, tmp_path):
+    options = {"sequence": ["first"], "steps": 3}
+    plain = losses(study, tmp_path / "plain", module, **options)
+    options["fast"] = {"compile_layers": True, "activation_budget": 0.5, "deterministic": False}
+    assert losses(study, tmp_path / "fast", module, **options) == pytest.approx(plain, rel=1e-4)
+    assert torch._functorch.config.activation_memory_budget == 0.5

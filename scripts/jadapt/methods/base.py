@@ -25,6 +25,8 @@ class Method:
     hyperparameters: tuple[str, ...] = ()
     # Whether the model computes differently when it is told the task (`for_task`).
     keeps_tasks = False
+    # Whether the model stays the same computation from the first step of a task to its last.
+    fixed_in_task = True
 
     def __init__(self, settings: dict):
         self.settings = {key: settings[key] for key in self.hyperparameters if key in settings}

@@ -44,6 +44,7 @@ class DEN(Method):
     """
 
     keeps_tasks = True
+    fixed_in_task = False
     hyperparameters = (
         "target_modules",
         "units",

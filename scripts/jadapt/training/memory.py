@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from jadapt.errors import UserError
+from jadapt.training.fast import recording
 
 MEBIBYTE = 2**20
 # Fragments and the workspaces of libraries.
@@ -100,7 +101,8 @@ def out_of_memory(
 def device_memory() -> tuple[int, int]:
     """Return the bytes of the device in use and the peak of this process; of the host on a CPU."""
     if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[1], torch.cuda.max_memory_allocated()
+        used = torch.cuda.max_memory_allocated() + recording.hidden_bytes()
+        return torch.cuda.mem_get_info()[1], used
     import psutil
 
     from jadapt.training.meters import peak_memory_mib

@@ -17,6 +17,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from jadapt.files import atomic
 from jadapt.training import boards
+from jadapt.training.fast import recording
+from jadapt.training.readings import Reading
 
 MEBIBYTE = 2**20
 
@@ -38,10 +40,13 @@ class StepLog(Callback):
         self.interval_seconds = 0.0
         self.last_loss = float("nan")
         self._started = 0.0
-        self._micro_losses: list[float] = []
+        # Losses of micro-batches that may still be on their way from the device.
+        self._coming: list[Reading] = []
+        self._accumulation = 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to write the same lines."""
+        self._collect()
         return {
             "losses": list(self.losses),
             "training_seconds": self.training_seconds,
@@ -72,16 +77,26 @@ class StepLog(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop the clock; after an optimiser step, log if it is time."""
+        self._accumulation = trainer.accumulate_grad_batches
+        ended = (batch_idx + 1) % self._accumulation == 0
+        step = trainer.global_step
+        due = ended and (step % self.interval == 0 or step == trainer.max_steps)
+        if due:
+            # The steps of a line end within its time, also where the device lags behind.
+            pl_module.settle()
         seconds = time.perf_counter() - self._started
         self.training_seconds += seconds
         self.interval_seconds += seconds
-        self._micro_losses.append(pl_module.data_loss)
-        if (batch_idx + 1) % trainer.accumulate_grad_batches:
-            return
-        self.losses.append(sum(self._micro_losses) / len(self._micro_losses))
-        self._micro_losses = []
-        if trainer.global_step % self.interval == 0 or trainer.global_step == trainer.max_steps:
+        self._coming.extend(pl_module.take_losses())
+        if due:
+            self._collect()
             self._write(trainer, pl_module)
+
+    def _collect(self) -> None:
+        """Turn the losses of micro-batches into means of steps."""
+        values, self._coming = [reading.value() for reading in self._coming], []
+        size = self._accumulation
+        self.losses += [sum(values[i : i + size]) / size for i in range(0, len(values), size)]
 
     def _write(self, trainer: Trainer, module: LightningModule) -> None:
         step, tokens = trainer.global_step, len(self.losses) * self.tokens_per_step
@@ -167,7 +182,7 @@ def reset_peak_memory() -> None:
 def peak_memory_mib() -> float:
     """Return the peak memory of this process in MiB: on the GPU if there is one, else resident."""
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / MEBIBYTE
+        return (torch.cuda.max_memory_allocated() + recording.hidden_bytes()) / MEBIBYTE
     status = Path("/proc/self/status")
     if status.exists():
         # In KiB; unlike getrusage's, this peak can be reset.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,13 +21,35 @@ from jadapt.methods.base import Method
 from jadapt.methods.strategy import Batch, Context, Strategy
 from jadapt.training import checkpoints, precision
 from jadapt.training.fast import Fast
-from jadapt.training.fast.attention import one_document_each, without_mask
+from jadapt.training.fast.attention import (
+    document_boundaries,
+    has_kernel,
+    one_document_each,
+    without_mask,
+)  # fmt: skip
 from jadapt.training.fast.compiling import compile_layers
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
+from jadapt.training.fast.recording import Recorder
+from jadapt.training.readings import Reading
 
 
 class Diverged(UserError):
     """The loss or the gradient is not a number any more."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of a batch divide into documents; by default, as the mask says."""
+
+    whole_rows: bool = False
+    # See `document_boundaries`; None where no kernel is to be told.
+    boundaries: torch.Tensor | None = None
+
+    def pinned(self) -> Layout:
+        """Return the same in memory from which copies wait for nothing."""
+        if self.boundaries is None:
+            return self
+        return Layout(self.whole_rows, self.boundaries.pin_memory())
 
 
 class AdaptationModule(llm.HFAutoModelForCausalLM):
@@ -54,11 +78,13 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.task_seed = 0
         self.start_from: Path | None = None
         # Set as each step passes; losses and norms in the log are of the data, without penalties.
-        self.data_loss = math.nan
+        self.losses: list[Reading] = []
         self.gradient_norm = math.nan
         self.applied_learning_rate = math.nan
         self.skipped_steps = 0
-        self._whole_rows = False
+        self._unread: list[tuple[str, int, Reading]] = []
+        self._recorder: Recorder | None = None
+        self._layout = Layout()
 
     def begin_run(
         self,
@@ -75,7 +101,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.fast = Fast.of(settings or {})
         self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
         self.skipped_steps = 0
-        self.model = None
+        self.model = self._recorder = None
+        self.losses, self._unread = [], []
         # What NeMo and Lightning left on this object holds the optimiser, and that the weights.
         self.__dict__.pop("configure_optimizers", None)
         self.optim = self._trainer = None
@@ -101,20 +128,47 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             if self.start_from:
                 self.method.restore(self.model, self.start_from)
             if self.fast.compile_layers:
-                compile_layers(self.model)
+                compile_layers(self.model, self.fast.activation_budget)
         # The trainer moves it there too, but only after what is prepared has been computed.
         self.model.to(self.trainer.strategy.root_device)
         self.prepare()
+        # After the method has prepared the task, which may add parameters.
+        self._recorder = None
+        if self.fast.cuda_graphs and self.method.fixed_in_task:
+            self._recorder = Recorder(self._compute, self.model.parameters())
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Look at the positions while they are on the host, where nothing waits for it."""
-        self._whole_rows = self.fast.flash_attention and one_document_each(batch["position_ids"])
+        if not self.training:
+            return batch
+        if self.fast.flash_attention:
+            self._layout = self._layout_of(batch["position_ids"])
+        if self.trainer.strategy.root_device.type == "cuda":
+            # From other memory the copy would wait for the step before.
+            batch = {name: values.pin_memory() for name, values in batch.items()}
+            self._layout = self._layout.pinned()
         return batch
+
+    def _layout_of(self, position_ids: torch.Tensor) -> Layout:
+        """Return how the rows of a batch divide into documents, as far as a kernel cares."""
+        if one_document_each(position_ids):
+            return Layout(whole_rows=True)
+        if not has_kernel(self.model, self.trainer.precision):
+            return Layout()
+        return Layout(boundaries=document_boundaries(position_ids))
 
     def on_train_start(self) -> None:
         """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
         if self.trainer.global_step == 0:
             seed_everything(self.task_seed, verbose=False)
+
+    def log(self, name: str, value: float | torch.Tensor, **options: object) -> None:
+        """Hand NeMo's numbers to a progress bar, if there is one; `meters` writes the log.
+
+        Lightning would copy each to the device, and wait for it there.
+        """
+        if self.trainer.progress_bar_callback is not None:
+            super().log(name, value, **options)
 
     def training_step(
         self, batch: Batch, batch_idx: int | None = None, context_parallel: bool = False
@@ -124,29 +178,61 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         Every row of training is full, so that the mean over a step's micro-batches is the mean over
         its tokens, however the step is divided.
         """
-        loss = super().training_step(batch, batch_idx, context_parallel)
-        self._whole_rows = False
-        self.data_loss = float(loss.detach())
-        if not math.isfinite(self.data_loss):
-            raise self._diverged(f"the loss is {self.data_loss}")
+        if self._recorder is not None:
+            loss = self._recorded_step(batch)
+        else:
+            loss = super().training_step(batch, batch_idx, context_parallel)
+        self._layout = Layout()
+        # By now the device has work, so that it does not wait while older numbers are read.
+        self.settle()
+        self._note("loss", loss)
         for strategy in self.strategies:
             penalty = strategy.penalty(self.context)
             if penalty is not None:
                 loss = loss + penalty
         return loss
 
-    def loss(self, batch: Batch) -> torch.Tensor:
-        """Return the mean loss of a batch in nats a token, in the precision of the run."""
-        inputs = {name: batch[name] for name in ("input_ids", "position_ids")}
-        with self.trainer.precision_plugin.train_step_context():
+    def _recorded_step(self, batch: Batch) -> torch.Tensor:
+        """Do what NeMo's step does, with the loss and its gradients from the recording."""
+        if self.timestamp is None:
+            self.timestamp = time.perf_counter()
+        if self._layout.boundaries is not None:
+            boundaries = self._layout.boundaries.to(batch["labels"].device, non_blocking=True)
+            batch = batch | {"boundaries": boundaries}
+        loss = self._recorder(batch, whole_rows=self._layout.whole_rows)
+        self.loss_buffer.append(loss.detach())
+        self.n_tok += batch["labels"].numel()
+        return loss
+
+    def _compute(self, batch: Batch, whole_rows: bool) -> torch.Tensor:
+        """Return the mean loss of a batch, in nats a token."""
+        before = self._layout
+        self._layout = Layout(whole_rows, batch.get("boundaries"))
+        try:
+            inputs = {name: batch[name] for name in ("input_ids", "position_ids")}
             logits = self.forward(inputs).logits
             return self.loss_fn(logits.flatten(0, 1), batch["labels"].flatten())
+        finally:
+            self._layout = before
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Return the mean loss of a batch in nats a token, in the precision of the run."""
+        layout = Layout()
+        if self.fast.flash_attention:
+            layout = self._layout_of(batch["position_ids"])
+        if layout.boundaries is not None:
+            batch = batch | {"boundaries": layout.boundaries}
+        with self.trainer.precision_plugin.train_step_context():
+            return self._compute(batch, layout.whole_rows)
 
     def forward(self, batch: Batch, num_logits_to_keep: int | None = None) -> ModelOutput:
         """Run the model; with a chunked cross-entropy the output layer is left to the loss."""
         with ExitStack() as changes:
-            if self._whole_rows:
+            layout = self._layout
+            if layout.whole_rows or layout.boundaries is not None:
                 changes.enter_context(without_mask(self.model))
+            if layout.boundaries is not None:
+                batch = batch | {"boundaries": layout.boundaries.to(self.model.device)}
             if self.fast.cross_entropy_chunk:
                 changes.enter_context(headless(self.model))
             return super().forward(batch, num_logits_to_keep)
@@ -158,7 +244,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         if mask is not None:
             labels = labels.masked_fill(mask.flatten() == 0, UNSCORED)
         weight = self.model.get_output_embeddings().weight
-        return linear_cross_entropy(hidden, weight, labels, self.fast.cross_entropy_chunk)
+        return linear_cross_entropy(
+            hidden, weight, labels, self.fast.cross_entropy_chunk, self.fast.compile_layers
+        )
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Let the strategies change the gradient; it is unscaled and all-reduced by now."""
@@ -177,13 +265,44 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.applied_learning_rate = float(optimizer.param_groups[0]["lr"])
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = gradient_clip_val or math.inf
-        self.gradient_norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit))
+        self._note("norm", torch.nn.utils.clip_grad_norm_(parameters, limit))
+
+    def _note(self, kind: str, scalar: torch.Tensor) -> None:
+        """Take a number of the step under way; on a CPU it is there and looked at now."""
+        reading = Reading(scalar)
+        self._unread.append((kind, self.trainer.global_step + 1, reading))
+        if kind == "loss":
+            self.losses.append(reading)
+        if not scalar.is_cuda:
+            self.settle()
+
+    def settle(self) -> None:
+        """Look at all numbers noted so far, and wait for those that are not there yet.
+
+        Called when more work is under way, and before anything is written down.
+
+        Raises:
+            Diverged: one is not a number.
+        """
         # With a loss scaler such a step is skipped and the scale lowered, which is its business.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if not math.isfinite(self.gradient_norm):
+        unread, self._unread = self._unread, []
+        for kind, step, reading in unread:
+            value = reading.value()
+            if kind == "norm":
+                self.gradient_norm = value
+            if math.isfinite(value):
+                continue
+            if kind == "loss":
+                raise self._diverged(f"the loss is {value}", step)
             if scaler is None:
-                raise self._diverged(f"the gradient's norm is {self.gradient_norm}")
+                raise self._diverged(f"the gradient's norm is {value}", step)
             self.skipped_steps += 1
+
+    def take_losses(self) -> list[Reading]:
+        """Return the losses of the micro-batches since the last call, in nats a token."""
+        losses, self.losses = self.losses, []
+        return losses
 
     def measures(self) -> dict[str, float]:
         """Return what the strategies say of the step just taken, each number under its name.
@@ -200,9 +319,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             for name, value in strategy.measures().items()
         }
 
-    def _diverged(self, what: str) -> Diverged:
+    def _diverged(self, what: str, step: int) -> Diverged:
         return Diverged(
-            f"training diverged: {what} at step {self.trainer.global_step + 1}; lower the "
+            f"training diverged: {what} at step {step}; lower the "
             "learning rate. The last checkpoint is from before"
         )
 
@@ -211,6 +330,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
 
         Frozen weights stand in the base model's folder already.
         """
+        self.settle()
         checkpoint["state_dict"] = self.method.state(self.model)
         checkpoint["random_states"] = checkpoints.random_states()
 

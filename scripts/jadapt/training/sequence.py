@@ -259,7 +259,9 @@ class Run:
 
     def _loss_on(self, domain: str) -> float:
         rows = self.rows.validation(domain)
-        return mean_loss(self.module.model, rows, self.settings["micro_batch_size"])
+        # Compiling for a mask and without gradients would take longer than it saves.
+        with torch.compiler.set_stance("force_eager"):
+            return mean_loss(self.module.model, rows, self.settings["micro_batch_size"])
 
     def _note_known(self, known: str) -> None:
         """Let the strategies note the known language, once: a Fisher takes a while."""

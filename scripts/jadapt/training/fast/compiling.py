@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch._functorch.config
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -21,12 +22,17 @@ def layers(model: PreTrainedModel) -> list[nn.Module]:
     return found
 
 
-def compile_layers(model: PreTrainedModel) -> None:
+def compile_layers(model: PreTrainedModel, activation_budget: float = 1.0) -> None:
     """Compile each decoder layer in place: names of parameters stay, methods' changes take part.
 
     All layers share one graph, so this takes seconds where compiling the whole model takes a
     minute. To be called after a method has added its parameters.
+
+    Args:
+        model: a causal language model.
+        activation_budget: the share of activations kept for the backward pass, in (0, 1].
     """
+    torch._functorch.config.activation_memory_budget = activation_budget
     # A layer is traced anew for each place of its index in caches, hooks and the like; what is
     # traced the same is compiled once. The default limit of 8 would leave later layers eager.
     found = layers(model)

@@ -7,13 +7,13 @@ in Large-Vocabulary Language Models", has the idea as a kernel; Liger's has the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from jadapt.errors import UserError
@@ -26,7 +26,12 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, chunk: int
+        context: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        labels: torch.Tensor,
+        chunk: int,
+        compiled: bool = False,
     ) -> torch.Tensor:
         """Return the loss, a float32 scalar; the gradients for `backward` are computed here.
 
@@ -36,7 +41,9 @@ class LinearCrossEntropy(torch.autograd.Function):
             weight: (vocabulary, width), of the output layer.
             labels: (N,) int64, -100 where nothing is scored.
             chunk: positions whose logits exist at once.
+            compiled: whether what is done with a chunk's logits is compiled.
         """
+        in_chunk = _compiled_chunk() if compiled else _chunk
         kind = hidden.device.type
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else hidden.dtype
@@ -51,12 +58,13 @@ class LinearCrossEntropy(torch.autograd.Function):
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(labels), chunk):
                 part = slice(start, start + chunk)
-                loss, gradient = _chunk(inputs[part] @ matrix.T, labels[part], share)
+                loss, gradient = in_chunk(inputs[part] @ matrix.T, labels[part], share)
                 total += loss
                 if hidden_gradient is not None:
                     hidden_gradient[part] = gradient @ matrix
                 if weight_gradient is not None:
                     _accumulate(weight_gradient, gradient, inputs[part])
+                del gradient
         context.gradients = (hidden_gradient, weight_gradient)
         context.dtype = hidden.dtype
         return total
@@ -73,21 +81,32 @@ class LinearCrossEntropy(torch.autograd.Function):
             None if weight is None else weight.mul_(upstream[0]),
             None,
             None,
+            None,
         )
 
 
 def _chunk(
     logits: torch.Tensor, labels: torch.Tensor, share: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a chunk's part of the loss and the gradient of its logits, in their precision."""
+    """Return a chunk's part of the loss; its logits become their gradient, in their precision.
+
+    Compiled, this is two passes over the logits, one for their log-sum-exp and one for the
+    gradient, and no float32 copy of them.
+    """
     scored = labels != IGNORED
     targets = labels.clamp(min=0)[:, None]
-    log_probability = functional.log_softmax(logits, dim=-1, dtype=torch.float32)
-    loss = -(log_probability.gather(1, targets)[:, 0] * scored).sum() * share
-    gradient = log_probability.exp_()
-    gradient.scatter_add_(1, targets, torch.full_like(targets, -1.0, dtype=gradient.dtype))
-    gradient *= (scored * share)[:, None]
-    return loss, gradient.to(logits.dtype)
+    exact = logits.float()
+    normaliser = exact.logsumexp(dim=-1, keepdim=True)
+    loss = ((normaliser - exact.gather(1, targets))[:, 0] * scored).sum() * share
+    entries = torch.arange(logits.shape[-1], device=logits.device)
+    gradient = (exact - normaliser).exp() - (entries == targets).float()
+    logits.copy_(gradient * (scored * share)[:, None])
+    return loss, logits
+
+
+@cache
+def _compiled_chunk() -> Callable:
+    return torch.compile(_chunk, dynamic=False)
 
 
 def _accumulate(total: torch.Tensor, gradient: torch.Tensor, inputs: torch.Tensor) -> None:
@@ -98,10 +117,14 @@ def _accumulate(total: torch.Tensor, gradient: torch.Tensor, inputs: torch.Tenso
 
 
 def linear_cross_entropy(
-    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, chunk: int
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    labels: torch.Tensor,
+    chunk: int,
+    compiled: bool = False,
 ) -> torch.Tensor:
     """Return the mean loss in nats a label; see `LinearCrossEntropy` for the arguments."""
-    return LinearCrossEntropy.apply(hidden, weight, labels, chunk)
+    return LinearCrossEntropy.apply(hidden, weight, labels, chunk, compiled)
 
 
 @contextmanager
