@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
@@ -23,7 +24,7 @@ import gpu_cases
 import gpu_tables
 
 from jadapt import gpus
-from jadapt.errors import run
+from jadapt.errors import UserError, run
 
 
 def main() -> None:
@@ -40,12 +41,19 @@ def main() -> None:
     arguments = parser.parse_args()
     accelerator = "cpu" if arguments.shape == "tiny" else "gpu"
     with gpus.assigned({"accelerator": accelerator}), tempfile.TemporaryDirectory() as scratch:
-        measure(arguments, accelerator, arguments.work or Path(scratch))
+        failed = measure(arguments, accelerator, arguments.work or Path(scratch))
     gpu_tables.write(arguments.output)
+    if failed:
+        raise UserError(
+            f"{len(failed)} cases failed and are not in the tables: {'; '.join(failed)}"
+        )
 
 
-def measure(arguments: argparse.Namespace, accelerator: str, work: Path) -> None:
-    """Run the cases that `rows.jsonl` lacks; larger batches of a case that ran out are left out."""
+def measure(arguments: argparse.Namespace, accelerator: str, work: Path) -> list[str]:
+    """Run the cases that `rows.jsonl` lacks; return those that failed, with the reason.
+
+    Larger batches of a case that ran out of memory are left out.
+    """
     import gpu_measuring
 
     bench = gpu_measuring.Bench(
@@ -55,6 +63,7 @@ def measure(arguments: argparse.Namespace, accelerator: str, work: Path) -> None
     path = arguments.output / gpu_tables.ROWS
     about = bench.about(arguments.shape)
     done = gpu_tables.read(path)
+    failed: list[str] = []
     begin = time.monotonic()
     for case in gpu_cases.cases(arguments.shape, arguments.parts, arguments.repeats):
         known = [row for row in done if all(row[k] == about[k] for k in ("device", "commit"))]
@@ -64,12 +73,19 @@ def measure(arguments: argparse.Namespace, accelerator: str, work: Path) -> None
             continue
         if arguments.seconds and time.monotonic() - begin > arguments.seconds:
             print("time is up; call again to go on", file=sys.stderr)
-            return
-        row = {"case": case.name, **case.columns(), **about, **bench.measure(case)}
+            break
+        try:
+            row = {"case": case.name, **case.columns(), **about, **bench.measure(case)}
+        except Exception as error:
+            # One case that fails must not cost the others, nor the time of the card.
+            traceback.print_exc()
+            failed.append(f"{case.name} ({error})")
+            continue
         done.append(row)
         with open(path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
         print(gpu_tables.line(row), file=sys.stderr, flush=True)
+    return failed
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-PARTS = ["speed", "gains", "batches", "methods", "precisions"]
+PARTS = ["checks", "speed", "gains", "batches", "methods", "precisions"]
 _COMMON = {
     "kind": "scratch", "architecture": "qwen2", "initializer_range": 0.02,
     "tie_word_embeddings": True, "rope_theta": 1000000.0,
@@ -22,9 +22,10 @@ SHAPES = {
     },
 }  # fmt: skip
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-CHUNK = 1024
+CHUNK = 2048
 FAST = {
-    "cross_entropy_chunk": CHUNK, "compile_layers": True, "flash_attention": True,
+    "cross_entropy_chunk": CHUNK, "compile_layers": True, "activation_budget": 0.7,
+    "fuse_projections": True, "cuda_graphs": True, "flash_attention": True,
     "fused_optimiser": True, "deterministic": False,
 }  # fmt: skip
 PLAIN = {"deterministic": False}
@@ -32,9 +33,13 @@ GAINS = {
     "none": PLAIN,
     "chunked cross-entropy": PLAIN | {"cross_entropy_chunk": CHUNK},
     "compiled layers": PLAIN | {"compile_layers": True},
+    "fused projections": PLAIN | {"fuse_projections": True},
+    "CUDA graphs": PLAIN | {"cuda_graphs": True},
     "flash attention": PLAIN | {"flash_attention": True},
     "fused optimiser": PLAIN | {"fused_optimiser": True},
     "all": FAST,
+    "all but fused projections": FAST | {"fuse_projections": False},
+    "all but CUDA graphs": FAST | {"cuda_graphs": False},
 }
 
 
@@ -99,12 +104,43 @@ class Case:
         )
 
 
+@dataclass(frozen=True)
+class Check(Case):
+    """A comparison of the fast path with the plain path; ``kind`` says of what."""
+
+    kind: str = ""
+    tolerance: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What tells the check from all cases."""
+        return f"{super().name}/{self.kind}"
+
+
+def checks(small: bool, quick: dict) -> Iterator[Check]:
+    """Yield the checks: documents apart, and the same loss curves in the precisions of studies."""
+    length, rows = (32, 2) if small else (512, 8)
+    options = {"rows": 1, "length": 1024, "fast": quick, "method": METHODS["sft"]}
+    # Two kernels round bfloat16 at other places, in every layer anew.
+    yield Check("checks", "nemo", "sft", **options, kind="packed = alone", tolerance=0.1)
+    # Both paths sum in float32; in bfloat16 they round at other places.
+    for precision, tolerance in (("32-true", 1e-4), ("bf16-mixed", 2e-2)):
+        for label in ("sft", "lora r16"):
+            # Bits of a compiled product in float32 depend on TensorFloat-32, which is off.
+            yield Check(
+                "checks", "nemo", label, rows, length, precision, METHODS[label], quick,
+                kind="same loss curve", tolerance=tolerance,
+            )  # fmt: skip
+
+
 def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
     """Yield the cases of the parts; those that are compared stand beside each other."""
     small = shape == "tiny"
     length, rows = (32, 2) if small else (1024, 8)
     # Compiling takes a CPU longer than all the rest; its gain has a case of its own.
-    quick = FAST | {"compile_layers": not small}
+    quick = FAST | {"compile_layers": not small, "cuda_graphs": not small}
+    if "checks" in parts:
+        yield from checks(small, quick)
     pair = {name: METHODS[name] for name in ("sft", "lora r16")}
     if "speed" in parts:
         for repeat in range(repeats):

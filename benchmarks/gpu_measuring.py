@@ -5,14 +5,16 @@ from __future__ import annotations
 import gc
 import shutil
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gpu_checks
 import numpy as np
 import torch
-from gpu_cases import LINEAR, Case
+from gpu_cases import LINEAR, Case, Check
 from lightning.pytorch import Callback
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -95,7 +97,8 @@ class TimedRun(Run):
     clock: Clock
 
     def _trainer(self, callbacks: list) -> Any:
-        return super()._trainer([*callbacks, self.clock])
+        # First, so that it stops before the last step is followed by a validation.
+        return super()._trainer([self.clock, *callbacks])
 
     def time_rows(self) -> None:
         """Put a clock around the rows of the task."""
@@ -117,6 +120,7 @@ class Bench:
         self.device = torch.device("cuda" if accelerator == "gpu" else "cpu")
         if accelerator == "gpu" and not torch.cuda.is_available():
             raise UserError("--shape: no GPU here; --shape tiny measures on the CPU")
+        self.compiled_for: tuple | None = None
         self.model = self._weights()
         self.module = AdaptationModule(self.model)
 
@@ -133,9 +137,11 @@ class Bench:
     def measure(self, case: Case) -> dict:
         """Measure one case; running out of memory is a result too."""
         torch.manual_seed(1)
-        self._clear()
+        self._clear(case)
         held = torch.cuda.memory_allocated() if self.device.type == "cuda" else 0
         try:
+            if isinstance(case, Check):
+                return {"full": False} | gpu_checks.run(self, case)
             measured = (self._nemo if case.stack == "nemo" else self._plain)(case)
             # Of the case before, which would be counted as this one's activations.
             measured["held_mib"] = held / memory.MEBIBYTE
@@ -254,27 +260,37 @@ class Bench:
         for number, folder in enumerate(folders.values()):
             for split, count in (("train", 256), ("validation", 1)):
                 if not (folder / split / "meta.json").exists():
-                    _write_tokens(folder / split, count, length - 1, number, self.shape)
+                    size = (count, length - 1)
+                    generator = np.random.default_rng(number)
+                    write_tokens(
+                        folder / split, generator.integers(3, self.shape["vocabulary"], size)
+                    )
         return folders
 
-    def _clear(self) -> None:
+    def _clear(self, case: Case) -> None:
         gc.collect()
-        torch._dynamo.reset()
+        # Code that was compiled for another size would be compiled anew for any size.
+        size = (case.rows, case.length, case.precision, case.fast.get("activation_budget"))
+        if size != self.compiled_for:
+            torch._dynamo.reset()
+        self.compiled_for = size
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def _write_tokens(directory: Path, count: int, length: int, seed: int, shape: dict) -> None:
+def write_tokens(directory: Path, documents: Sequence[np.ndarray]) -> None:
+    """Write a token file of documents; each token counts as one character of one byte."""
     directory.mkdir(parents=True)
-    generator = np.random.default_rng(seed)
+    lengths = np.array([len(document) for document in documents])
     arrays = {
-        "tokens": generator.integers(3, shape["vocabulary"], count * length).astype("<u4"),
-        "offsets": (np.arange(count + 1) * length).astype("<i8"),
-        "sizes": np.full((count, 2), length, "<i8"),
+        "tokens": np.concatenate(documents).astype("<u4"),
+        "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype("<i8"),
+        "sizes": np.stack([lengths, lengths], axis=1).astype("<i8"),
     }
+    total = int(lengths.sum())
     meta = {
-        "format_version": FORMAT_VERSION, "dtype": "uint32", "tokens": count * length,
-        "documents": count, "bytes": count * length, "characters": count * length,
+        "format_version": FORMAT_VERSION, "dtype": "uint32", "tokens": total,
+        "documents": len(documents), "bytes": total, "characters": total,
         "tokenizer_sha256": TOKENIZER.sha256,
     }  # fmt: skip
     for name, array in arrays.items():

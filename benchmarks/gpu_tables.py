@@ -18,6 +18,10 @@ COLUMNS = [
     "gradients_mib", "optimiser_mib", "activations_mib", "held_mib", "device",
     "shape", "versions", "commit",
 ]  # fmt: skip
+CHECKS = [
+    "label", "kind", "precision", "rows", "length", "difference", "tolerance", "leak",
+    "first_loss", "last_loss", "device", "shape", "versions", "commit",
+]  # fmt: skip
 
 
 def read(path: Path) -> list[dict]:
@@ -44,8 +48,9 @@ def write(output: Path) -> None:
             atomic(output / f"{part}.csv") as temporary,
             open(temporary, "w", encoding="utf-8", newline="") as stream,
         ):
+            columns = CHECKS if part == "checks" else COLUMNS
             writer = csv.DictWriter(
-                stream, COLUMNS, extrasaction="ignore", lineterminator="\n", restval=""
+                stream, columns, extrasaction="ignore", lineterminator="\n", restval=""
             )
             writer.writeheader()
             writer.writerows(row for row in rows if row["part"] == part)
@@ -63,6 +68,12 @@ def line(row: dict) -> str:
     head = f"{name:48} {row['rows']:3d} x {row['length']:<5d}"
     if row["full"]:
         return f"{head} out of memory"
+    if "difference" in row:
+        verdict = "holds" if row["difference"] <= row["tolerance"] else "DOES NOT HOLD"
+        leak = f", leak {row['leak']:.2g}" if row.get("leak") is not None else ""
+        return (
+            f"{head} {row['kind']}: {row['difference']:.2g} ({row['tolerance']:g}){leak} {verdict}"
+        )
     used = row["utilisation_percent"]
     return (
         f"{head} {row['tokens_per_second']:>10,.0f} tokens/s {row['peak_mib']:>9,.0f} MiB"

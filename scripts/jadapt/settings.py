@@ -240,6 +240,28 @@ def _check_tokenization(
             )
 
 
+def _check_fast(run: dict, where: str) -> None:
+    """Refuse what does not go together in ``training.fast``; `where` names file and method."""
+    fast = run.get("fast", {})
+    if run["precision"] == "16-mixed" and fast.get("fused_optimiser"):
+        # It would unscale the gradients itself, after they were clipped.
+        raise UserError(
+            f"{where}: fast.fused_optimiser does not go with precision 16-mixed; "
+            "set it to false or use bf16-mixed"
+        )
+    if run["precision"].endswith("mixed") and fast.get("fuse_projections"):
+        # A product would have to cast its matrix anew in each of the passes.
+        raise UserError(
+            f"{where}: fast.fuse_projections does not go with precision {run['precision']}; "
+            "set it to false or use bf16-true"
+        )
+    if fast.get("cuda_graphs") and (run["accelerator"] == "cpu" or run["devices"] > 1):
+        has = "on a CPU" if run["accelerator"] == "cpu" else f"with {run['devices']} devices"
+        raise UserError(
+            f"{where}: fast.cuda_graphs needs one GPU and cannot be used {has}; set it to false"
+        )
+
+
 def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) -> None:
     model = models["models"][config["model"]]
     key = "pretraining" if name == "base" else f"methods.{name}"
@@ -260,19 +282,7 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) ->
         raise UserError(
             f"{origin}: {key}: precision 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU"
         )
-    if run["precision"] == "16-mixed" and run.get("fast", {}).get("fused_optimiser"):
-        # It would unscale the gradients itself, after they were clipped.
-        raise UserError(
-            f"{origin}: {key}: fast.fused_optimiser does not go with precision 16-mixed; "
-            "set it to false or use bf16-mixed"
-        )
-    if run.get("fast", {}).get("cuda_graphs"):
-        where = "on a CPU" if run["accelerator"] == "cpu" else f"with {run['devices']} devices"
-        if run["accelerator"] == "cpu" or run["devices"] > 1:
-            raise UserError(
-                f"{origin}: {key}: fast.cuda_graphs needs one GPU and cannot be used {where}; "
-                "set it to false"
-            )
+    _check_fast(run, f"{origin}: {key}")
     if run["warmup_steps"] >= run["steps"]:
         raise UserError(
             f"{origin}: {key}: warmup_steps {run['warmup_steps']} leaves none of "

@@ -29,6 +29,7 @@ from jadapt.training.fast.attention import (
 )  # fmt: skip
 from jadapt.training.fast.compiling import compile_layers
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
+from jadapt.training.fast.projections import fuse_projections
 from jadapt.training.fast.recording import Recorder
 from jadapt.training.readings import Reading
 
@@ -119,7 +120,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
 
         Called by the trainer: NeMo's transforms freeze everything unless a trainer is fitting.
         """
-        if self.model is None:
+        fresh = self.model is None
+        if fresh:
             # What the transform draws is part of the run: the same in a process of many runs.
             torch.manual_seed(self.task_seed)
             super().configure_model()
@@ -131,6 +133,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
                 compile_layers(self.model, self.fast.activation_budget)
         # The trainer moves it there too, but only after what is prepared has been computed.
         self.model.to(self.trainer.strategy.root_device)
+        if self.fast.fuse_projections and fresh:
+            fuse_projections(self.model)
         self.prepare()
         # After the method has prepared the task, which may add parameters.
         self._recorder = None

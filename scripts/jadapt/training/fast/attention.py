@@ -93,7 +93,7 @@ def document_boundaries(position_ids: torch.Tensor) -> torch.Tensor:
     begins[:, 1:] = position_ids.diff(dim=-1) != 1
     starts = begins.flatten().nonzero()[:, 0].to(torch.int32)
     capacity = 1 << (len(starts) - 1).bit_length()
-    boundaries = torch.full((capacity + 1,), position_ids.numel(), dtype=torch.int32)
+    boundaries = starts.new_full((capacity + 1,), position_ids.numel())
     boundaries[: len(starts)] = starts
     return boundaries
 

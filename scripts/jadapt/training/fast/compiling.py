@@ -10,6 +10,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from jadapt.errors import UserError
 
+# Kept for the process, so that its next run finds its code compiled.
+_shared: dict[tuple, type] = {}
+
 
 def layers(model: PreTrainedModel) -> list[nn.Module]:
     """Return the decoder layers in their order; a model without any is a `UserError`."""
@@ -39,20 +42,19 @@ def compile_layers(model: PreTrainedModel, activation_budget: float = 1.0) -> No
     torch._dynamo.config.cache_size_limit = max(
         torch._dynamo.config.cache_size_limit, 2 * len(found)
     )
-    _share_classes(found)
+    share_classes(found)
     for layer in found:
         layer.compile()
 
 
-def _share_classes(found: list[nn.Module]) -> None:
+def share_classes(found: list[nn.Module]) -> None:
     """Give modules whose classes add nothing to the same bases one class.
 
     NeMo makes a class for each linear layer that it adapts, and code for modules of another class
     is compiled anew: with LoRA every layer would be, for longer than many a run takes.
     """
-    known: dict[tuple, type] = {}
     for layer in found:
         for module in layer.modules():
             kind = type(module)
             if vars(kind).keys() <= {"__module__", "__doc__"}:
-                module.__class__ = known.setdefault((kind.__name__, kind.__bases__), kind)
+                module.__class__ = _shared.setdefault((kind.__name__, kind.__bases__), kind)

@@ -127,15 +127,32 @@ class Recording:
 
     def _backward(self) -> Tensors:
         fresh, self._fresh = self._fresh, None
-        return torch.autograd.grad(
+        gradients = torch.autograd.grad(
             fresh, self._parameters, self._upstream.to(fresh.dtype), allow_unused=True
         )
+        # As autograd does where it stores them itself: optimisers count on it.
+        return [
+            g if g is None or g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+            for g, p in zip(gradients, self._parameters, strict=True)
+        ]
 
     def replay(self, batch: Batch) -> torch.Tensor:
         """Return the loss of ``batch``, differentiable once."""
+        self._keep_gradients()
         for name, values in batch.items():
             self._batch[name].copy_(values, non_blocking=True)
         return _Replay.apply(self._anchor, self)
+
+    def _keep_gradients(self) -> None:
+        """Copy the gradients of the micro-batch before, which lie where a replay will write.
+
+        Already its forward half does: the backward half was recorded later, and has its gradients
+        where the activations were that it needed no more.
+        """
+        lent = self._lent()
+        for parameter in self._parameters:
+            if parameter.grad is not None and parameter.grad.data_ptr() in lent:
+                parameter.grad = parameter.grad.clone()
 
     def loss(self) -> torch.Tensor:
         """Run the forward half."""
@@ -145,11 +162,6 @@ class Recording:
 
     def accumulate(self, upstream: torch.Tensor) -> None:
         """Run the backward half and add its gradients to ``.grad``."""
-        lent = self._lent()
-        for parameter in self._parameters:
-            if parameter.grad is not None and parameter.grad.data_ptr() in lent:
-                # Of the micro-batch before, about to be overwritten.
-                parameter.grad = parameter.grad.clone()
         self._upstream.copy_(upstream)
         self._run_backward()
         for parameter, gradient in zip(self._parameters, self.gradients, strict=True):
