@@ -214,6 +214,15 @@ def test_the_other_studies_are_valid_and_have_the_same_methods(name):
             {"training__precision": "16-mixed"},
             "fast.fused_optimiser does not go with precision 16-mixed",
         ),
+        (
+            {"training__fast__fuse_projections": True},
+            "fast.fuse_projections does not go with precision bf16-mixed; set it to false or use",
+        ),
+        (
+            {"training__accelerator": "cpu"},
+            "fast.cuda_graphs needs one GPU and cannot be used on a CPU; set it to false",
+        ),
+        ({"training__fast__activation_budget": 0}, "training.fast.activation_budget"),
         ({"training__sequence_length": 9000}, "above the 8192 positions of model 'smollm2'"),
     ],
 )

@@ -77,23 +77,22 @@ class Extended(torch.autograd.Function):
             factors: A of every layer, (r, inputs), then B of every layer, (its outputs, r); they
                 get the gradients, in that order.
         """
-        extended = torch.cat([x, x @ down.T], dim=-1)
-        context.save_for_backward(extended, matrix, down)
+        low = x @ down.T
+        context.save_for_backward(x, low, matrix, down)
         context.scale = scale
         context.shapes = [tuple(factor.shape) for factor in factors]
-        return functional.linear(extended, matrix, bias)
+        return functional.linear(torch.cat([x, low], dim=-1), matrix, bias)
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
         """Return the gradients of x and of the factors."""
-        extended, matrix, down = context.saved_tensors
+        x, low, matrix, down = context.saved_tensors
         (gradient,) = upstream
-        inputs = down.shape[1]
         both = gradient @ matrix
-        low = both[:, inputs:]
-        of_x = both[:, :inputs] + low @ down
-        of_down = (low.T @ extended[:, :inputs]) * context.scale
-        of_up = gradient.T @ extended[:, inputs:]
+        of_low = both[:, x.shape[1] :]
+        of_x = both[:, : x.shape[1]] + of_low @ down
+        of_down = (of_low.T @ x) * context.scale
+        of_up = gradient.T @ low
         half = len(context.shapes) // 2
         rank = context.shapes[0][0]
         downs = [of_down[i * rank : (i + 1) * rank] for i in range(half)]
