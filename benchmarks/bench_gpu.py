@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=15, help="steps under the clock")
     parser.add_argument("--repeats", type=int, default=3, help="of the compared pairs, interleaved")
     parser.add_argument("--seconds", type=float, help="start no case after this time")
+    parser.add_argument("--only", nargs="+", help="texts; a case's name has to hold one of them")
+    parser.add_argument("--commit", help="of the code, where this is no git working copy")
     parser.add_argument("--work", type=Path, help="keeps the weights and tokens between calls")
     arguments = parser.parse_args()
     accelerator = "cpu" if arguments.shape == "tiny" else "gpu"
@@ -62,10 +64,14 @@ def measure(arguments: argparse.Namespace, accelerator: str, work: Path) -> list
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / gpu_tables.ROWS
     about = bench.about(arguments.shape)
+    if arguments.commit and about["commit"] == "unknown":
+        about["commit"] = arguments.commit
     done = gpu_tables.read(path)
     failed: list[str] = []
     begin = time.monotonic()
     for case in gpu_cases.cases(arguments.shape, arguments.parts, arguments.repeats):
+        if arguments.only and not any(text in case.name for text in arguments.only):
+            continue
         known = [row for row in done if all(row[k] == about[k] for k in ("device", "commit"))]
         if any(row["case"] == case.name for row in known):
             continue

@@ -78,7 +78,7 @@ def test_a_stopped_benchmark_goes_on_and_leaves_out_what_cannot_fit(tmp_path, mo
     monkeypatch.setattr(gpu_measuring, "Bench", FakeBench)
     options = Namespace(
         output=tmp_path, shape="tiny", parts=gpu_cases.PARTS, warmup=1, steps=1, repeats=1,
-        seconds=None,
+        seconds=None, only=None, commit=None,
     )  # fmt: skip
     FakeBench.measured.clear()
     bench_gpu.measure(options, "cpu", tmp_path)
@@ -98,6 +98,27 @@ def test_a_stopped_benchmark_goes_on_and_leaves_out_what_cannot_fit(tmp_path, mo
     gpu_tables.write(tmp_path)
     assert "sft, same batch: 2.00 x the tokens/s, 1.00 x the peak" in capsys.readouterr().out
     assert {p.stem for p in tmp_path.glob("*.csv")} == set(gpu_cases.PARTS)
+
+
+def test_a_case_that_fails_costs_no_other_and_is_named(tmp_path, monkeypatch):
+    class Failing(FakeBench):
+        def about(self, shape):
+            return super().about(shape) | {"commit": "unknown"}
+
+        def measure(self, case):
+            if case.label == "gem":
+                raise RuntimeError("no such kernel")
+            return super().measure(case)
+
+    monkeypatch.setattr(gpu_measuring, "Bench", Failing)
+    options = Namespace(
+        output=tmp_path, shape="tiny", parts=["methods"], warmup=1, steps=1, repeats=1,
+        seconds=None, only=["/gem/", "/ewc/"], commit="abc",
+    )  # fmt: skip
+    failed = bench_gpu.measure(options, "cpu", tmp_path)
+    assert len(failed) == 2 and all("no such kernel" in text for text in failed)
+    rows = gpu_tables.read(tmp_path / gpu_tables.ROWS)
+    assert {(row["label"], row["commit"]) for row in rows} == {("ewc", "abc")}
 
 
 def test_every_case_has_a_name_of_its_own_and_the_asked_for_methods_are_there():
