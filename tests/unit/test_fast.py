@@ -250,7 +250,7 @@ def test_packed_documents_are_kept_apart_by_the_kernel_as_by_the_mask(
     options = {"sequence": ["first"], "steps": 6}
     plain = losses(study, tmp_path / "a", module, **options)
     seen = watch_attention(monkeypatch)
-    monkeypatch.setattr(module_of_training, "has_kernel", lambda model, precision: True)
+    monkeypatch.setattr(attention, "has_kernel", lambda model, precision: True)
     monkeypatch.setattr(attention.varlen, "varlen_attn", document_by_document)
     options["fast"] = {"flash_attention": True}
     assert losses(study, tmp_path / "b", module, **options) == pytest.approx(plain, rel=1e-4)

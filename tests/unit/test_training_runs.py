@@ -9,7 +9,8 @@ import torch
 import tiny_study
 from jadapt.errors import UserError
 from jadapt.methods import loading
-from jadapt.training.module import AdaptationModule, Diverged
+from jadapt.training.module import AdaptationModule
+from jadapt.training.readings import Diverged
 
 
 class Killed(Exception):

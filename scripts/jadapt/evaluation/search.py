@@ -21,7 +21,8 @@ from jadapt.files import read_json, write_json
 from jadapt.models.loading import checkpoint
 from jadapt.text.tokenizers import Tokenizer
 from jadapt.training import provenance
-from jadapt.training.module import AdaptationModule, Diverged
+from jadapt.training.module import AdaptationModule
+from jadapt.training.readings import Diverged
 from jadapt.training.sequence import Places, Run
 
 COLUMNS = (

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,41 +15,16 @@ from torch.optim import Optimizer
 from transformers.utils import ModelOutput
 
 from jadapt.data.evaluation_rows import UNSCORED
-from jadapt.errors import UserError
 from jadapt.methods.base import Method
 from jadapt.methods.strategy import Batch, Context, Strategy
 from jadapt.training import checkpoints, precision
 from jadapt.training.fast import Fast
-from jadapt.training.fast.attention import (
-    document_boundaries,
-    has_kernel,
-    one_document_each,
-    without_mask,
-)  # fmt: skip
+from jadapt.training.fast.attention import Layout, without_mask
 from jadapt.training.fast.compiling import compile_layers
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
 from jadapt.training.fast.projections import fuse_projections
 from jadapt.training.fast.recording import Recorder
-from jadapt.training.readings import Reading
-
-
-class Diverged(UserError):
-    """The loss or the gradient is not a number any more."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the rows of a batch divide into documents; by default, as the mask says."""
-
-    whole_rows: bool = False
-    # See `document_boundaries`; None where no kernel is to be told.
-    boundaries: torch.Tensor | None = None
-
-    def pinned(self) -> Layout:
-        """Return the same in memory from which copies wait for nothing."""
-        if self.boundaries is None:
-            return self
-        return Layout(self.whole_rows, self.boundaries.pin_memory())
+from jadapt.training.readings import Reading, Readings
 
 
 class AdaptationModule(llm.HFAutoModelForCausalLM):
@@ -79,11 +53,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.task_seed = 0
         self.start_from: Path | None = None
         # Set as each step passes; losses and norms in the log are of the data, without penalties.
-        self.losses: list[Reading] = []
-        self.gradient_norm = math.nan
+        self.readings = Readings()
         self.applied_learning_rate = math.nan
-        self.skipped_steps = 0
-        self._unread: list[tuple[str, int, Reading]] = []
         self._recorder: Recorder | None = None
         self._layout = Layout()
 
@@ -101,9 +72,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.default_dtype = precision.dtype((settings or {}).get("precision", "32-true"))
         self.fast = Fast.of(settings or {})
         self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
-        self.skipped_steps = 0
+        self.readings = Readings()
         self.model = self._recorder = None
-        self.losses, self._unread = [], []
         # What NeMo and Lightning left on this object holds the optimiser, and that the weights.
         self.__dict__.pop("configure_optimizers", None)
         self.optim = self._trainer = None
@@ -146,20 +116,15 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         if not self.training:
             return batch
         if self.fast.flash_attention:
-            self._layout = self._layout_of(batch["position_ids"])
+            self._layout = self._layout_of(batch)
         if self.trainer.strategy.root_device.type == "cuda":
             # From other memory the copy would wait for the step before.
             batch = {name: values.pin_memory() for name, values in batch.items()}
             self._layout = self._layout.pinned()
         return batch
 
-    def _layout_of(self, position_ids: torch.Tensor) -> Layout:
-        """Return how the rows of a batch divide into documents, as far as a kernel cares."""
-        if one_document_each(position_ids):
-            return Layout(whole_rows=True)
-        if not has_kernel(self.model, self.trainer.precision):
-            return Layout()
-        return Layout(boundaries=document_boundaries(position_ids))
+    def _layout_of(self, batch: Batch) -> Layout:
+        return Layout.of(batch["position_ids"], self.model, self.trainer.precision)
 
     def on_train_start(self) -> None:
         """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
@@ -189,7 +154,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self._layout = Layout()
         # By now the device has work, so that it does not wait while older numbers are read.
         self.settle()
-        self._note("loss", loss)
+        self.readings.loss(loss, self.trainer.global_step + 1)
+        if not loss.is_cuda:
+            self.settle()
         for strategy in self.strategies:
             penalty = strategy.penalty(self.context)
             if penalty is not None:
@@ -200,10 +167,10 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         """Do what NeMo's step does, with the loss and its gradients from the recording."""
         if self.timestamp is None:
             self.timestamp = time.perf_counter()
-        if self._layout.boundaries is not None:
-            boundaries = self._layout.boundaries.to(batch["labels"].device, non_blocking=True)
-            batch = batch | {"boundaries": boundaries}
-        loss = self._recorder(batch, whole_rows=self._layout.whole_rows)
+        layout = self._layout.to(batch["labels"].device)
+        if layout.boundaries is not None:
+            batch = batch | {"boundaries": layout.boundaries}
+        loss = self._recorder(batch, whole_rows=layout.whole_rows)
         self.loss_buffer.append(loss.detach())
         self.n_tok += batch["labels"].numel()
         return loss
@@ -223,7 +190,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         """Return the mean loss of a batch in nats a token, in the precision of the run."""
         layout = Layout()
         if self.fast.flash_attention:
-            layout = self._layout_of(batch["position_ids"])
+            layout = self._layout_of(batch)
         if layout.boundaries is not None:
             batch = batch | {"boundaries": layout.boundaries}
         with self.trainer.precision_plugin.train_step_context():
@@ -232,11 +199,11 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
     def forward(self, batch: Batch, num_logits_to_keep: int | None = None) -> ModelOutput:
         """Run the model; with a chunked cross-entropy the output layer is left to the loss."""
         with ExitStack() as changes:
-            layout = self._layout
-            if layout.whole_rows or layout.boundaries is not None:
+            layout = self._layout.to(self.model.device)
+            if not layout.masked:
                 changes.enter_context(without_mask(self.model))
             if layout.boundaries is not None:
-                batch = batch | {"boundaries": layout.boundaries.to(self.model.device)}
+                batch = batch | {"boundaries": layout.boundaries}
             if self.fast.cross_entropy_chunk:
                 changes.enter_context(headless(self.model))
             return super().forward(batch, num_logits_to_keep)
@@ -269,44 +236,27 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.applied_learning_rate = float(optimizer.param_groups[0]["lr"])
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = gradient_clip_val or math.inf
-        self._note("norm", torch.nn.utils.clip_grad_norm_(parameters, limit))
-
-    def _note(self, kind: str, scalar: torch.Tensor) -> None:
-        """Take a number of the step under way; on a CPU it is there and looked at now."""
-        reading = Reading(scalar)
-        self._unread.append((kind, self.trainer.global_step + 1, reading))
-        if kind == "loss":
-            self.losses.append(reading)
-        if not scalar.is_cuda:
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        self.readings.norm(norm, self.trainer.global_step + 1)
+        if not norm.is_cuda:
             self.settle()
 
     def settle(self) -> None:
-        """Look at all numbers noted so far, and wait for those that are not there yet.
-
-        Called when more work is under way, and before anything is written down.
+        """Look at the numbers noted so far: when more work is under way, and before any is used.
 
         Raises:
-            Diverged: one is not a number.
+            Diverged: one is not finite.
         """
-        # With a loss scaler such a step is skipped and the scale lowered, which is its business.
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        unread, self._unread = self._unread, []
-        for kind, step, reading in unread:
-            value = reading.value()
-            if kind == "norm":
-                self.gradient_norm = value
-            if math.isfinite(value):
-                continue
-            if kind == "loss":
-                raise self._diverged(f"the loss is {value}", step)
-            if scaler is None:
-                raise self._diverged(f"the gradient's norm is {value}", step)
-            self.skipped_steps += 1
+        self.readings.settle(getattr(self.trainer.precision_plugin, "scaler", None) is not None)
+
+    @property
+    def gradient_norm(self) -> float:
+        """The norm of the newest gradient that was looked at, before it was clipped."""
+        return self.readings.gradient_norm
 
     def take_losses(self) -> list[Reading]:
         """Return the losses of the micro-batches since the last call, in nats a token."""
-        losses, self.losses = self.losses, []
-        return losses
+        return self.readings.take_losses()
 
     def measures(self) -> dict[str, float]:
         """Return what the strategies say of the step just taken, each number under its name.
@@ -315,19 +265,13 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         """
         scale = precision.scale(self.trainer.precision_plugin)
         scaling = {} if scale is None else {
-            "loss_scale": scale, "skipped_steps": self.skipped_steps,
+            "loss_scale": scale, "skipped_steps": self.readings.skipped_steps,
         }  # fmt: skip
         return scaling | {
             f"{type(strategy).__name__.lower()}_{name}": value if math.isfinite(value) else None
             for strategy in self.strategies
             for name, value in strategy.measures().items()
         }
-
-    def _diverged(self, what: str, step: int) -> Diverged:
-        return Diverged(
-            f"training diverged: {what} at step {step}; lower the "
-            "learning rate. The last checkpoint is from before"
-        )
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Keep what the method trains only, with the state of the random generators.

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+
+from jadapt.errors import UserError
+
+
+class Diverged(UserError):
+    """The loss or the gradient is not a number any more."""
 
 
 class Reading:
@@ -22,13 +30,64 @@ class Reading:
             self._event = torch.cuda.Event()
             self._event.record()
 
-    @property
-    def there(self) -> bool:
-        """Whether reading it now waits for nothing."""
-        return self._event is None or self._event.query()
-
     def value(self) -> float:
         """Return the number; waits until the device has computed it."""
         if self._event is not None:
             self._event.synchronize()
         return float(self._host)
+
+
+class Readings:
+    """The losses and gradient norms of a run, looked at when the device has newer work.
+
+    ``gradient_norm`` is the newest that was looked at; ``skipped_steps`` counts the norms that were
+    not finite where a loss scaler skips such steps.
+    """
+
+    def __init__(self) -> None:
+        self.gradient_norm = math.nan
+        self.skipped_steps = 0
+        self._losses: list[Reading] = []
+        self._unread: list[tuple[str, int, Reading]] = []
+
+    def loss(self, scalar: torch.Tensor, step: int) -> None:
+        """Note the loss of a micro-batch of the step under way, in nats a token."""
+        self._losses.append(self._note("the loss", scalar, step))
+
+    def norm(self, scalar: torch.Tensor, step: int) -> None:
+        """Note the norm of the gradient of the step under way."""
+        self._note("the gradient's norm", scalar, step)
+
+    def _note(self, what: str, scalar: torch.Tensor, step: int) -> Reading:
+        reading = Reading(scalar)
+        self._unread.append((what, step, reading))
+        return reading
+
+    def settle(self, scaled: bool) -> None:
+        """Look at all numbers noted so far, and wait for those that are not there yet.
+
+        Args:
+            scaled: whether a loss scaler deals with gradients that are not finite.
+
+        Raises:
+            Diverged: a loss is not finite, or, unless ``scaled``, a norm.
+        """
+        unread, self._unread = self._unread, []
+        for what, step, reading in unread:
+            value = reading.value()
+            is_norm = what != "the loss"
+            if is_norm:
+                self.gradient_norm = value
+            if math.isfinite(value):
+                continue
+            if not (is_norm and scaled):
+                raise Diverged(
+                    f"training diverged: {what} is {value} at step {step}; lower the learning "
+                    "rate. The last checkpoint is from before"
+                )
+            self.skipped_steps += 1
+
+    def take_losses(self) -> list[Reading]:
+        """Return the losses of the micro-batches since the last call."""
+        losses, self._losses = self._losses, []
+        return losses

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch.nn.attention import varlen
@@ -96,6 +97,41 @@ def document_boundaries(position_ids: torch.Tensor) -> torch.Tensor:
     boundaries = starts.new_full((capacity + 1,), position_ids.numel())
     boundaries[: len(starts)] = starts
     return boundaries
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of a batch divide into documents; by default, as the mask says."""
+
+    whole_rows: bool = False
+    # See `document_boundaries`; None where no kernel is to be told.
+    boundaries: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, position_ids: torch.Tensor, model: PreTrainedModel, precision: str) -> Layout:
+        """Return how (B, T) positions divide, as far as a kernel cares."""
+        if one_document_each(position_ids):
+            return cls(whole_rows=True)
+        if not has_kernel(model, precision):
+            return cls()
+        return cls(boundaries=document_boundaries(position_ids))
+
+    @property
+    def masked(self) -> bool:
+        """Whether attention needs the mask."""
+        return not self.whole_rows and self.boundaries is None
+
+    def to(self, device: torch.device) -> Layout:
+        """Return the same on a device; from pinned memory, nothing waits."""
+        if self.boundaries is None:
+            return self
+        return Layout(self.whole_rows, self.boundaries.to(device, non_blocking=True))
+
+    def pinned(self) -> Layout:
+        """Return the same in memory from which copies wait for nothing."""
+        if self.boundaries is None:
+            return self
+        return Layout(self.whole_rows, self.boundaries.pin_memory())
 
 
 @contextmanager
