@@ -70,9 +70,10 @@ class Extended(torch.autograd.Function):
         Args:
             context: of autograd.
             x: (N, inputs).
-            matrix: [W, B], (outputs, inputs + K), B in blocks, one a layer; K is a multiple of 16.
+            matrix: [W, B], (outputs, inputs + K), B times ``scale`` and in blocks, one a layer; K
+                is a multiple of 16.
             bias: (outputs,) or None.
-            down: the layers' A one below the other, times ``scale``, (K, inputs).
+            down: the layers' A one below the other, (K, inputs).
             scale: alpha / r.
             factors: A of every layer, (r, inputs), then B of every layer, (its outputs, r); they
                 get the gradients, in that order.
@@ -91,8 +92,8 @@ class Extended(torch.autograd.Function):
         both = gradient @ matrix
         of_low = both[:, x.shape[1] :]
         of_x = both[:, : x.shape[1]] + of_low @ down
-        of_down = (of_low.T @ x) * context.scale
-        of_up = gradient.T @ low
+        of_down = of_low.T @ x
+        of_up = (gradient.T @ low) * context.scale
         half = len(context.shapes) // 2
         rank = context.shapes[0][0]
         downs = [of_down[i * rank : (i + 1) * rank] for i in range(half)]
@@ -121,7 +122,7 @@ class Group:
         self.matrix = first.weight.new_zeros(sum(self.sizes), inputs + self.width)
         self.bias = first.bias.new_zeros(sum(self.sizes)) if first.bias is not None else None
         self.down = first.weight.new_zeros(self.width, inputs) if self.adapted else None
-        self.copies: list[tuple[torch.Tensor, nn.Parameter, float]] = []
+        self.ups: list[tuple[torch.Tensor, nn.Parameter]] = []
         row = 0
         for index, member in enumerate(members):
             rows = slice(row, row + member.out_features)
@@ -131,18 +132,19 @@ class Group:
                 _move(member.bias, self.bias[rows])
             if self.adapted:
                 ranks = slice(index * member.dim, (index + 1) * member.dim)
+                _move(member.lora_a.weight, self.down[ranks])
+                # Not a view: optimisers cannot step through memory with gaps.
                 up = self.matrix[rows, inputs + ranks.start : inputs + ranks.stop]
-                self.copies.append((self.down[ranks], member.lora_a.weight, self.scale))
-                self.copies.append((up, member.lora_b.weight, 1.0))
+                self.ups.append((up, member.lora_b.weight))
         # What the first member was given, and the outputs that the others will be asked for.
         self.given: torch.Tensor | None = None
         self.later: tuple[torch.Tensor, ...] = ()
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take up LoRA's factors as they are now."""
-        for place, factor, scale in self.copies:
-            torch.mul(factor, scale, out=place)
+        """Take up LoRA's B as it is now."""
+        for place, factor in self.ups:
+            torch.mul(factor, self.scale, out=place)
 
     def compute(self, x: torch.Tensor, members: list[nn.Linear]) -> tuple[torch.Tensor, ...]:
         """Return what each member makes of ``x``, (..., inputs)."""
