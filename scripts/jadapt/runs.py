@@ -65,12 +65,20 @@ def search_settings(config: dict, run: str) -> dict:
 def ablation_settings(config: dict, name: str) -> dict:
     """Resolve an ablation: every value of a key, each with the run's own grid of rates."""
     ablation = config["ablations"][name]
-    run = ablation["run"]
     variants = [
-        (_as_text(value), varied(config["methods"][run], ablation["key"], value))
-        for value in ablation["values"]
+        (_as_text(value), varied_entry(config, ablation, value)) for value in ablation["values"]
     ]
-    return _search(config, run, variants, name, ablation["seeds"])
+    return _search(config, ablation["run"], variants, name, ablation["seeds"])
+
+
+def varied_entry(config: dict, ablation: dict, value: Any) -> dict:
+    """Return the entry of an ablation's run, with what it takes from ``training``, for one value.
+
+    Raises:
+        KeyError: neither the entry nor ``training`` has the key.
+    """
+    entry = {**config["training"], **config["methods"][ablation["run"]]}
+    return varied(entry, ablation["key"], value)
 
 
 def _search(

@@ -13,6 +13,9 @@ from jadapt import runs
 from jadapt.errors import UserError, nearest
 from jadapt.schemas import check, read_schema
 
+# Keys of `training` by which the workflow gives a job its cores and devices.
+OF_JOB = ("accelerator", "devices", "threads")
+
 
 def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
     """Check a study against its schema, the catalogue of corpora and the list of models.
@@ -39,7 +42,7 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
                 f"{origin}: methods.{name}: 'den' keeps units by task and cannot be evaluated "
                 "without evaluation.task_ids: true"
             )
-    _check_ablations(config, training, origin)
+    _check_ablations(config, training, models, origin)
     for key, plain in (("normalisation", "none"), ("raw", False)):
         # Evaluation divides by the bytes that the tokens spell.
         if config["tokenizer"].get(key, plain) != plain:
@@ -201,20 +204,26 @@ def _check_method(name: str, entry: dict, training: dict, origin: str) -> None:
         )
 
 
-def _check_ablations(config: dict, training: dict, origin: str) -> None:
+def _check_ablations(config: dict, training: dict, models: dict, origin: str) -> None:
     for name, ablation in config["ablations"].items():
-        at = f"ablations.{name}"
-        _known([ablation["run"]], config["methods"], f"{at}.run", origin)
-        entry = config["methods"][ablation["run"]]
+        at, run, key = f"ablations.{name}", ablation["run"], ablation["key"]
+        _known([run], config["methods"], f"{at}.run", origin)
+        if key in OF_JOB:
+            raise UserError(
+                f"{origin}: {at}.key: '{key}' says what a job is given, and all values of an "
+                "ablation are one job; make a run of each value in `methods`"
+            )
         for value in ablation["values"]:
             try:
-                varied = runs.varied(entry, ablation["key"], value)
+                varied = runs.varied_entry(config, ablation, value)
             except KeyError as error:
                 raise UserError(
-                    f"{origin}: {at}.key: '{ablation['key']}' names nothing in "
-                    f"methods.{ablation['run']} ({error.args[0]} is missing)"
+                    f"{origin}: {at}.key: '{key}' names nothing in methods.{run} or training "
+                    f"({error.args[0]} is missing)"
                 ) from None
-            _check_method(ablation["run"], varied, training, f"{origin}: {at}: {value!r}")
+            where = f"{origin}: {at}: {value!r}"
+            _check_method(run, varied, training, where)
+            _check_run(run, {**runs.run_settings(config, run), **varied}, config, models, where)
 
 
 def _check_tokenization(

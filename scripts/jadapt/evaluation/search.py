@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -23,7 +24,7 @@ from jadapt.text.tokenizers import Tokenizer
 from jadapt.training import provenance
 from jadapt.training.module import AdaptationModule
 from jadapt.training.readings import Diverged
-from jadapt.training.sequence import Places, Run
+from jadapt.training.sequence import LOG, Places, Run
 
 COLUMNS = (
     "study", "method", "ablation", "variant", "learning_rate", "seed", "evaluated_on", "metric",
@@ -41,6 +42,29 @@ class Point:
     settings: dict
     rate: float
     seed: int
+
+
+def costs(report: dict, log: Path) -> list[list]:
+    """Return what a point took, as rows of (domain, metric, value, unit, n).
+
+    Args:
+        report: of `Run.train`.
+        log: the ``train.jsonl`` of its task.
+
+    Returns:
+        The peak memory, and the speed as the median over the lines of the log, so that what happens
+        once (compiling, recording) does not count; with a scaled loss also its last scale and how
+        many steps were skipped.
+    """
+    lines = [json.loads(text) for text in log.read_text(encoding="utf-8").splitlines()]
+    steps = [line for line in lines if "tokens_per_second" in line]
+    speed = median(line["tokens_per_second"] for line in steps)
+    scaling = [name for name in ("loss_scale", "skipped_steps") if name in steps[-1]]
+    return [
+        ["", "peak_memory_mib", report["peak_memory_mib"], "MiB", 1],
+        ["", "median_tokens_per_second", speed, "token/s", len(steps)],
+        *(["", name, steps[-1][name], "1", 1] for name in scaling),
+    ]
 
 
 class Search:
@@ -111,7 +135,10 @@ class Search:
                     )
 
     def _result(self, point: Point) -> list[list]:
-        """Train one point, or take up its result from an earlier attempt."""
+        """Train one point, or take up its result from an earlier attempt.
+
+        Those of an ablation come with their costs, which the varied setting may be about.
+        """
         folder = self.checkpoints / point.folder
         label = f"{point.variant} rate {point.rate:g} seed {point.seed}".strip()
         with provenance.alone(folder):
@@ -134,6 +161,8 @@ class Search:
                 result = self._evaluate(self._module.model)
                 count = report["trainable_parameters"]
                 result.append(["", "trainable_parameters", count, "1", 1])
+                if self.settings["ablation"]:
+                    result += costs(report, folder / self.task / LOG)
             write_json(folder / RESULT, result)
         return result
 
