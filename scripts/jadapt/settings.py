@@ -42,7 +42,6 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
                 f"{origin}: methods.{name}: 'den' keeps units by task and cannot be evaluated "
                 "without evaluation.task_ids: true"
             )
-    _check_ablations(config, training, models, origin)
     for key, plain in (("normalisation", "none"), ("raw", False)):
         # Evaluation divides by the bytes that the tokens spell.
         if config["tokenizer"].get(key, plain) != plain:
@@ -54,6 +53,7 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
         _check_tokenization(config["tokenization"], config, models, training, origin)
     for name in ("base", *config["methods"]):
         _check_run(name, runs.run_settings(config, name), config, models, origin)
+    _check_ablations(config, training, models, origin)
     config.setdefault("results", "recompute")
     # An empty variable means the same as none.
     config["mirror"] = os.environ.get("JADAPT_MIRROR") or config.get("mirror")

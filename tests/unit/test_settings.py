@@ -172,6 +172,17 @@ def test_the_shipped_study_is_valid():
             {"ablations__lora_rank__values": [4, 0]},
             "study.yaml: ablations.lora_rank: 0: methods.lora.rank: 0 is less than the minimum",
         ),
+        (
+            {"ablations__lora_rank__key": "devices", "ablations__lora_rank__values": [1, 2]},
+            "study.yaml: ablations.lora_rank.key: 'devices' says what a job is given",
+        ),
+        (
+            {
+                "ablations__lora_rank__key": "precision",
+                "ablations__lora_rank__values": ["32-true", "16-mixed"],
+            },
+            "study.yaml: ablations.lora_rank: '16-mixed': methods.lora: precision 16-mixed needs",
+        ),
     ],
 )
 def test_mistakes_are_named_in_one_line(changes, message):
@@ -179,6 +190,22 @@ def test_mistakes_are_named_in_one_line(changes, message):
         validated(**changes)
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+
+
+def test_the_pilot_is_the_study_it_precedes_with_fewer_runs():
+    pilot, study = (
+        schemas.read_yaml(ROOT / "config" / f"{name}.yaml") for name in ("smollm-pilot", "smollm")
+    )
+    assert list(pilot["methods"]) == ["sft", "lora", "replay"]
+    for name, entry in pilot["methods"].items():
+        assert entry == study["methods"][name]
+    # Not together with 16-mixed, which the ablations of precision have among them.
+    study["training"]["fast"]["fused_optimiser"] = False
+    own = ("study", "seeds", "seeds_per_job", "methods", "ablations")
+    assert {key: pilot[key] for key in pilot if key not in own} == {
+        key: study[key] for key in study if key not in own
+    }
+    settings.validate(pilot, CATALOGUE, MODELS, "config/smollm-pilot.yaml")
 
 
 @pytest.mark.parametrize("name", ["smollm", "qwen"])

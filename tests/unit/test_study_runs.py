@@ -36,6 +36,18 @@ def test_an_ablation_varies_one_key_and_keeps_the_grid():
     assert config["methods"]["replay"]["continual"]["replay"]["ratio"] == 0.25
 
 
+def test_an_ablation_may_vary_what_a_run_takes_from_the_shared_settings():
+    precisions = {"run": "sft", "key": "precision", "values": ["32-true", "bf16-mixed"], "seeds": [1]}
+    config = validated(ablations__precision=precisions)
+    found = runs.ablation_settings(config, "precision")
+    assert [v["settings"]["precision"] for v in found["variants"]] == precisions["values"]
+    # Everything else is as in the run itself.
+    rest = {**runs.run_settings(config, "sft"), "sequence": config["sequence"][:1]}
+    for variant in found["variants"]:
+        assert variant["settings"] == {**rest, "precision": variant["name"]}
+    assert config["methods"]["sft"] == DEFAULT["methods"]["sft"]
+
+
 def test_seeds_are_dealt_to_jobs():
     config = validated(seeds=[4, 5, 6], seeds_per_job=2)
     assert runs.seed_batches(config) == [[4, 5], [6]]
