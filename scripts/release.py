@@ -24,6 +24,9 @@ def main() -> None:
     diverged = [r for r in manifest["runs"] if r["diverged"]]
     for r in diverged:
         print(f"note: {r['run']}, seed {r['seed']} diverged; its rows are released as they are")
+    if None in manifest["locks"]:
+        versions = ", ".join(map(" ".join, manifest["versions"][0].items()))
+        print(f"note: not trained with the packages of the lock file, but with {versions}")
     print(f"released {len(manifest['runs'])} runs of commit {manifest['commits'][0]}:")
     for path in written:
         print(f"  {path}")

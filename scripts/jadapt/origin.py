@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 from jadapt.files import sha256_file
@@ -12,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "envs" / "requirements.lock"
 # `git archive` writes the commit into it (.gitattributes).
 ARCHIVED = ROOT / ".git_archival.txt"
+_PIN = re.compile(r"^([a-z0-9.-]+)==([^ ;]+)", re.MULTILINE)
 CHANGED = "+changes"
 
 
@@ -32,9 +35,21 @@ def commit() -> str | None:
     return head + (CHANGED if changed else "")
 
 
-def lock() -> str | None:
-    """Return the SHA-256 of the lock file that the environment is made from, or None without it."""
-    return sha256_file(LOCK) if LOCK.is_file() else None
+def lock(packages: Iterable[str] = ()) -> str | None:
+    """Return the SHA-256 of the lock file that the environment is made from.
+
+    None without such a file, or where one of the ``packages`` is here in another version than the
+    file pins: then the environment was made in another way. What the file does not pin is not
+    compared.
+    """
+    if not LOCK.is_file():
+        return None
+    pins = dict(_PIN.findall(LOCK.read_text(encoding="utf-8")))
+    for name in packages:
+        pinned = pins.get(name.replace("_", "-").lower())
+        if pinned is not None and version(name) != pinned:
+            return None
+    return sha256_file(LOCK)
 
 
 def _archived() -> str | None:

@@ -111,6 +111,7 @@ def test_a_complete_study_is_published_and_read_again(finished):
             "different commits: sft, seed 1",
         ),
         (lambda m: run(m, "base").update(lock="e" * 64), "different lock files: base, seed 1"),
+        (lambda m: m["versions"].append({"torch": "0"}), "different versions of packages"),
         (lambda m: [r.update(commit=None) for r in m["runs"]], "no commit is known"),
         (
             lambda m: [r.update(commit=r["commit"] + "+changes") for r in m["runs"]],
@@ -126,6 +127,11 @@ def test_a_study_of_several_pieces_is_refused(finished, change, fault):
     assert any(fault in line for line in found), found
     with pytest.raises(UserError, match="not released: "):
         release.refuse(finished, found)
+
+
+def test_a_study_that_was_trained_without_the_lock_file_can_be_released(finished):
+    change_manifest(finished, lambda m: [r.update(lock=None) for r in m["runs"]])
+    assert release.faults(finished) == []
 
 
 def test_runs_that_are_missing_are_named_even_before_there_is_a_manifest(finished):

@@ -57,6 +57,15 @@ def test_code_is_named_by_commit_where_there_is_one(manifest):
     assert "outside of a git repository" in text(other)
 
 
+def test_packages_are_named_where_they_are_not_those_of_the_lock_file(manifest):
+    assert "with the packages of the lock file" in text(manifest)
+    assert "torch" not in text(manifest)
+    manifest["locks"] = [None]
+    manifest["versions"] = [{"python": "3.12.3", "torch": "2.11.0"}]
+    assert ", with python 3.12.3 and torch 2.11.0. The code" in text(manifest)
+    assert "lock file" not in text(manifest)
+
+
 def test_cost_is_that_of_the_jobs(manifest):
     found = text(manifest)
     assert "12 jobs, which together ran for 0.200 hours" in found

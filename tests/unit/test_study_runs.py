@@ -37,7 +37,12 @@ def test_an_ablation_varies_one_key_and_keeps_the_grid():
 
 
 def test_an_ablation_may_vary_what_a_run_takes_from_the_shared_settings():
-    precisions = {"run": "sft", "key": "precision", "values": ["32-true", "bf16-mixed"], "seeds": [1]}
+    precisions = {
+        "run": "sft",
+        "key": "precision",
+        "values": ["32-true", "bf16-mixed"],
+        "seeds": [1],
+    }
     config = validated(ablations__precision=precisions)
     found = runs.ablation_settings(config, "precision")
     assert [v["settings"]["precision"] for v in found["variants"]] == precisions["values"]

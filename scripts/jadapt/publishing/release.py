@@ -34,8 +34,11 @@ def faults(study: Study) -> list[str]:
             found.append(f"{name}: no commit is known; train it in a git working copy")
         elif run["commit"].endswith(CHANGED):
             found.append(f"{name}: trained with changes that were not committed")
-        if run["lock"] is None:
-            found.append(f"{name}: no lock file is known")
+    if len(manifest["versions"]) > 1:
+        found.append(
+            "runs with different versions of packages (versions in run.json); train them in one "
+            "environment"
+        )
     return found
 
 

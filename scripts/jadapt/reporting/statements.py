@@ -22,7 +22,8 @@ def statements(manifest: dict) -> dict[str, Any]:
 
     Returns:
         ``packages`` (name and version), ``pinned`` and ``local`` sources, ``unreached`` domains,
-        ``megabytes`` of downloads, ``commits`` and ``locks`` (shortened), ``devices``, ``jobs``,
+        ``megabytes`` of downloads, ``commits`` and ``locks`` (shortened), ``versions`` of
+        the packages that all runs share, ``devices``, ``jobs``,
         ``process_hours``, ``cpu_hours``, ``gpu_hours``, ``training_share``, ``search_share``.
     """
     sources = {
@@ -48,8 +49,14 @@ def statements(manifest: dict) -> dict[str, Any]:
         "megabytes": _bytes_once(sources) / MEGABYTE,
         "commits": [_short(commit) for commit in manifest["commits"] if commit],
         "locks": [_short(lock) for lock in manifest["locks"] if lock],
+        "versions": _versions(manifest["versions"]),
         **_cost(manifest),
     }
+
+
+def _versions(found: list[dict[str, str]]) -> list[str]:
+    """Return name and version of each package; none where runs differ in them."""
+    return [" ".join(pair) for pair in found[0].items()] if len(found) == 1 else []
 
 
 def _bytes_once(sources: dict[str, dict]) -> int:

@@ -101,7 +101,7 @@ def describe(settings: dict) -> dict:
         "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
         "device": device(),
         "commit": origin.commit(),
-        "lock": origin.lock(),
+        "lock": origin.lock(PACKAGES),
     }
 
 
