@@ -9,7 +9,7 @@ FIGURES = (
 TABLES = (
     "claims", "claims_arithmetic", "convergence_statistics", "corpora", "effects", "efficiency",
     "learning_rates", "methods", "results", "segmentation", "tokenizers",
-    "transfer",
+    "transfer", "variants",
 )  # fmt: skip
 DOMAINS = ("english", "everyday", "cloud", "devdocs")
 TASKS = ("everyday", "cloud")

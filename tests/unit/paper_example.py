@@ -106,6 +106,7 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
         grid = tables.read_grid(folder / "grid.csv")
         printed["methods"] = quality.methods_table(efficiency, grid)
         printed["learning_rates"] = rates.learning_rates_table(grid)
+        printed["variants"] = rates.variants_table(grid)
         measured_words = tables.read_segmentation(folder / "segmentation.csv")
         printed["segmentation"] = segmentation.segmentation_table(measured_words)
         cut = tables.read_tokenizers(folder / "tokenizers.csv")

@@ -260,6 +260,7 @@ def test_there_are_notebooks():
     assert {path.stem for path in NOTEBOOKS} >= {
         "convergence", "forgetting", "scripts", "corpora", "results", "efficiency",
         "retention", "pareto", "ablations", "transfer", "methods", "learning_rates",
+        "variants",
     }  # fmt: skip
 
 

@@ -153,6 +153,7 @@ def test_a_grid_may_be_empty_and_keeps_variants_as_text(study):
     path.write_text(",".join(tables.GRID) + "\n", encoding="utf-8")
     assert tables.read_grid(path).empty
     assert rates.learning_rates_table(tables.read_grid(path)).empty
+    assert rates.variants_table(tables.read_grid(path)).empty
 
 
 def test_rates_are_laid_out_with_what_was_chosen_and_what_diverged(study):
@@ -165,6 +166,27 @@ def test_rates_are_laid_out_with_what_was_chosen_and_what_diverged(study):
         ["LoRA", "everyday", "2.490", "2.240*", "div."],
         ["", "english", "2.100", "2.225*", "2.350"],
     ]
+
+
+def test_ablations_are_a_row_a_value_with_what_they_took(study):
+    grid = tables.read_grid(study / "grid.csv")
+    printed = present.present(rates.variants_table(grid))
+    assert "per second ↑" not in printed.labels
+    assert [row[:3] for row in printed.rows] == [
+        ["LoRA", "rank", "2"], ["", "", "8"], ["", "", "32"],
+    ]  # fmt: skip
+    chosen = grid[(grid["variant"] != "") & (grid["metric"] == "trainable_parameters")]
+    more = [
+        chosen.assign(metric="median_tokens_per_second", value=2000.0),
+        chosen.assign(metric="peak_memory_mib", value=512.0),
+    ]
+    # Only one value scales its loss.
+    more.append(chosen[chosen["variant"] == "8"].assign(metric="skipped_steps", value=3.0))
+    printed = present.present(rates.variants_table(pd.concat([grid, *more])))
+    assert printed.labels[-3:] == ["per second ↑", "peak, MiB ↓", "steps skipped"]
+    assert [row[-3:] for row in printed.rows] == [
+        ["2,000", "512", "–"], ["2,000", "512", "3"], ["2,000", "512", "–"],
+    ]  # fmt: skip
 
 
 def test_a_rate_that_was_not_tried_is_blank(study):

@@ -36,6 +36,7 @@ OF_TABLE = {
     "effects": ("metrics",),
     "methods": ("efficiency", "grid"),
     "learning_rates": ("grid",),
+    "variants": ("grid",),
     "convergence_statistics": ("curves",),
     "efficiency": ("efficiency",),
     "corpora": ("corpora",),

@@ -145,8 +145,13 @@ def families(methods: Iterable[str]) -> dict[str, list[str]]:
 
 def ablation_label(name: str, method: str) -> str:
     """Return a heading such as ``LoRA: rank`` for an ablation called ``lora_rank``."""
+    return f"{method_label(method)}: {setting_label(name, method)}"
+
+
+def setting_label(name: str, method: str) -> str:
+    """Return what an ablation varies, such as ``rank`` for ``lora_rank``."""
     setting = name.removeprefix(f"{method}_").replace("_", " ")
-    return f"{method_label(method)}: {_SETTINGS.get(setting, setting)}"
+    return _SETTINGS.get(setting, setting)
 
 
 def domain_label(name: str) -> str:

@@ -111,6 +111,10 @@ COLUMNS = {
     "backward_transfer": Column("Transfer", "backward ↑", digits=3),
     "forward_transfer": Column("Transfer", "forward ↑", digits=3),
     "learning_rate": Column("Learning rate", "chosen", plain),
+    "setting": Column("", "Setting", _text, numeric=False, collapse=True),
+    "variant": Column("", "Value", _text, numeric=False),
+    "loss_scale": Column("Scaled loss", "scale", count),
+    "skipped_steps": Column("Scaled loss", "steps skipped", count),
     "rates_tried": Column("Learning rate", "tried", count),
     "validation_at_rate": Column(
         "Validation bits per byte at learning rate", "", digits=3, part=lambda x: plain(float(x))

@@ -24,6 +24,7 @@ MADE: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "effects": lambda found: effects.effects_table(found.metrics),
     "methods": lambda found: quality.methods_table(found.efficiency, found.grid),
     "learning_rates": lambda found: rates.learning_rates_table(found.grid),
+    "variants": lambda found: rates.variants_table(found.grid),
     "convergence_statistics": lambda found: dynamics.convergence_table(found.curves),
     "efficiency": lambda found: summaries.efficiency_table(found.efficiency),
     "corpora": lambda found: summaries.corpora_table(found.corpora),
@@ -32,7 +33,7 @@ MADE: dict[str, Callable[[Tables], pd.DataFrame]] = {
 }
 CLAIMS = {"claims": ledger.MEASUREMENT, "claims_arithmetic": ledger.ARITHMETIC}
 # Columns that tell rows apart.
-ROWS = ("method", "measured_on", "tokenizer", "segmenter", "domain", "source")
+ROWS = ("method", "setting", "variant", "measured_on", "tokenizer", "segmenter", "domain", "source")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 import pandas as pd
 
 from jadapt.errors import UserError
-from jadapt.reporting.labels import BASE, in_order
+from jadapt.reporting.labels import BASE, in_order, setting_label
 from jadapt.reporting.present import MARK
 from jadapt.reporting.search import points
 from jadapt.reporting.summaries import BITS
@@ -19,6 +19,14 @@ from jadapt.reporting.summaries import BITS
 AT_RATE = "validation_at_rate"
 CHOSEN, DIVERGED = "*", "div."
 ABLATION = ["ablation", "method", "variant", "seed"]
+# What the points of an ablation may say of themselves, and the columns that it is printed in.
+OF_VARIANTS = {
+    "trainable_parameters": "trainable_parameters",
+    "median_tokens_per_second": "tokens_per_second",
+    "peak_memory_mib": "peak_memory_mib",
+    "loss_scale": "loss_scale",
+    "skipped_steps": "skipped_steps",
+}
 
 
 def grid_domains(grid: pd.DataFrame) -> tuple[str, str]:
@@ -140,3 +148,28 @@ def ablation_points(grid: pd.DataFrame) -> pd.DataFrame:
     found = found.reset_index()
     keys = list(zip(found["ablation"], found["variant"], strict=True))
     return found.assign(trainable_parameters=[sizes.get(key, math.nan) for key in keys])
+
+
+def variants_table(grid: pd.DataFrame) -> pd.DataFrame:
+    """Return the ablations as a table: a row a value, at the rate chosen for it, means over seeds.
+
+    Bits per byte are those of validation text; speed and memory have columns where ablations were
+    run that write them down, and so has the loss scale of ``16-mixed``.
+    """
+    rows = grid[(grid["ablation"] != "") & grid["selected"]]
+    found = []
+    for (name, method, variant), own in rows.groupby(ABLATION[:3], sort=False):
+        row: dict[str, object] = {
+            "method": method,
+            "setting": setting_label(name, method),
+            "variant": variant,
+            "learning_rate": float(own["learning_rate"].iloc[0]),
+        }
+        for domain in reversed(grid_domains(grid)):
+            bits = own[(own["metric"] == BITS) & (own["evaluated_on"] == domain)]
+            row[f"{BITS}:{domain}"] = bits["value"].mean()
+        for metric, column in OF_VARIANTS.items():
+            row[column] = own.loc[own["metric"] == metric, "value"].mean()
+        found.append(row)
+    frame = pd.DataFrame(found, columns=None if found else ["method", "setting", "variant"])
+    return frame.dropna(axis="columns", how="all")
