@@ -53,7 +53,10 @@ def has_grid(config: dict, run: str) -> bool:
 
 def rates(config: dict, run: str) -> list[float]:
     """Return the learning rates of a run's entry: its grid, or the one that it has."""
-    rate = config["methods"][run]["learning_rate"]
+    return _as_list(config["methods"][run]["learning_rate"])
+
+
+def _as_list(rate: float | list[float]) -> list[float]:
     return rate if isinstance(rate, list) else [rate]
 
 
@@ -63,12 +66,16 @@ def search_settings(config: dict, run: str) -> dict:
 
 
 def ablation_settings(config: dict, name: str) -> dict:
-    """Resolve an ablation: every value of a key, each with the run's own grid of rates."""
+    """Resolve an ablation: every value of a key, each with the grid of rates of the run or its own.
+    """
     ablation = config["ablations"][name]
     variants = [
         (_as_text(value), varied_entry(config, ablation, value)) for value in ablation["values"]
     ]
-    return _search(config, ablation["run"], variants, name, ablation["seeds"])
+    settings = _search(config, ablation["run"], variants, name, ablation["seeds"])
+    if "learning_rate" in ablation:
+        settings["rates"] = _as_list(ablation["learning_rate"])
+    return settings
 
 
 def varied_entry(config: dict, ablation: dict, value: Any) -> dict:

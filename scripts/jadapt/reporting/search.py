@@ -45,6 +45,7 @@ class Variant:
 
     value: str
     rate: float
+    rates: int
     tasks: pd.Series
     homes: pd.Series
     parameters: int | None
@@ -79,6 +80,11 @@ class Ablation:
     told: bool
     task_trend: str
     home_trend: str
+
+    @property
+    def searched(self) -> bool:
+        """Whether values had rates to choose from."""
+        return any(variant.rates > 1 for variant in self.variants)
 
     def variant(self, value: str) -> Variant | None:
         """Return the variant of a value, if it was tried and converged."""
@@ -187,6 +193,7 @@ def _variant(value: str, rows: pd.DataFrame, home: str, task: str) -> Variant:
     return Variant(
         value=value,
         rate=float(chosen["learning_rate"].iloc[0]) if len(chosen) else math.nan,
+        rates=rows["learning_rate"].nunique(),
         tasks=by_seed(task),
         homes=by_seed(home),
         parameters=round(sizes.iloc[0]) if len(sizes) else None,
