@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import shutil
 
 import pytest
 import yaml
@@ -27,7 +28,12 @@ STUDY = {
     },
     "pretraining": {"domain": "home"},
     "sequence": ["abroad"],
-    "ablations": {},
+    "ablations": {
+        "sft_precision": {
+            "run": "sft", "key": "precision", "values": ["32-true", "bf16-mixed"],
+            "learning_rate": 2e-3, "seeds": [1],
+        },
+    },
     "evaluation": {"domains": ["home", "abroad"], "maximum_tokens": 400, "batch_size": 4},
 }  # fmt: skip
 
@@ -66,10 +72,10 @@ def published(edited):
 
 def test_a_repository_of_the_hub_is_adapted_and_measured(published):
     results = published.path / "results" / "published"
-    names = ["metrics.csv", "efficiency.csv", "curves.csv", "manifest.json"]
+    names = ["metrics.csv", "efficiency.csv", "curves.csv", "grid.csv", "manifest.json"]
     published.run(*(f"results/published/{name}" for name in names))
     tables = {}
-    for name in names[:3]:
+    for name in names[:-1]:
         with open(results / name, encoding="utf-8", newline="") as stream:
             tables[name] = list(csv.DictReader(stream))
     bits = {
@@ -83,5 +89,28 @@ def test_a_repository_of_the_hub_is_adapted_and_measured(published):
     # What the published model cost is not known, so that it has no row.
     assert {row["method"] for row in tables["efficiency.csv"]} == {"sft"}
     assert {row["method"] for row in tables["curves.csv"]} == {"sft"}
+    # Each precision at the one rate, with what it took.
+    varied = [row for row in tables["grid.csv"] if row["ablation"] == "sft_precision"]
+    assert {(row["variant"], row["learning_rate"], row["selected"]) for row in varied} == {
+        (variant, "0.002", "True") for variant in ("32-true", "bf16-mixed")
+    }
+    for metric in ("bits_per_byte", "peak_memory_mib", "median_tokens_per_second"):
+        values = [float(row["value"]) for row in varied if row["metric"] == metric]
+        assert len(set(values)) >= 2 and min(values) > 0
     runs = json.loads((results / "manifest.json").read_text())["runs"]
     assert [(run["run"], run["diverged"]) for run in runs] == [("base", False), ("sft", False)]
+    results_are_used_elsewhere(published, results, names)
+
+
+def results_are_used_elsewhere(published, results, names):
+    """Tables are made without what only training needs: models stay on the machine with the GPU."""
+    for path in (*results.glob("runs/*/*/models"), results / "models", results / "tokens"):
+        assert path.is_dir()
+    for path in (*results.glob("runs/*/*/models"), results / "models"):
+        shutil.rmtree(path)
+    for path in results.glob("tokens/*/*/*.bin"):
+        path.unlink()
+    (results / "metrics.csv").unlink()
+    published.run(*(f"results/published/{name}" for name in names))
+    assert (results / "metrics.csv").is_file()
+    assert not list(results.glob("runs/*/*/models")) and not (results / "models").exists()
