@@ -66,7 +66,7 @@ def search_settings(config: dict, run: str) -> dict:
 
 
 def ablation_settings(config: dict, name: str) -> dict:
-    """Resolve an ablation: every value of a key, each with the grid of rates of the run or its own."""
+    """Resolve an ablation: every value of a key, each with the rates of the run or with its own."""
     ablation = config["ablations"][name]
     variants = [
         (_as_text(value), varied_entry(config, ablation, value)) for value in ablation["values"]

@@ -51,6 +51,11 @@ def test_an_ablation_may_vary_what_a_run_takes_from_the_shared_settings():
     for variant in found["variants"]:
         assert variant["settings"] == {**rest, "precision": variant["name"]}
     assert config["methods"]["sft"] == DEFAULT["methods"]["sft"]
+    assert found["rates"] == config["methods"]["sft"]["learning_rate"]
+    for own in (0.5, [0.5, 0.25]):
+        config = validated(ablations__precision={**precisions, "learning_rate": own})
+        found = runs.ablation_settings(config, "precision")
+        assert found["rates"] == (own if isinstance(own, list) else [own])
 
 
 def test_seeds_are_dealt_to_jobs():
