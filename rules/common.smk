@@ -78,7 +78,8 @@ def training_resources(run):
     settings = runs.run_settings(config, run)
     on_gpu = settings["accelerator"] == "gpu"
     return {
-        "threads": settings["threads"],
+        # On a CPU a device is a process of so many threads.
+        "threads": settings["threads"] * (1 if on_gpu else settings["devices"]),
         "gpu": settings["devices"] if on_gpu else 0,
     }
 
@@ -105,16 +106,20 @@ def segmentation_code(*modules):
     )
 
 
+# How a run comes by its devices.
+DEVICES = ["gpus.py", "launching.py", "parallelism.py"]
+
+
 def training_code(run):
     """What the training of a run follows."""
-    rooms = ["gpus.py", "text", "data", "models", "training"]
+    rooms = [*DEVICES, "text", "data", "models", "training"]
     return code("train.py", *rooms, *methods_code(run))
 
 
 def search_code(run):
     """What a search of a run follows: its training and how it is measured."""
     measured = ["evaluation/search.py", "evaluation/likelihood.py"]
-    rooms = ["gpus.py", "text", "data", "models", "training"]
+    rooms = [*DEVICES, "text", "data", "models", "training"]
     return code("search.py", *rooms, *methods_code(run), *measured)
 
 

@@ -7,7 +7,7 @@ import csv
 import shutil
 from pathlib import Path
 
-from jadapt import gpus
+from jadapt import launching
 from jadapt.errors import run
 from jadapt.files import atomic, load_settings, named_path, write_json
 
@@ -26,14 +26,16 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
 
-    with gpus.assigned(settings["variants"][0]["settings"]):
-        search(settings, arguments)
+    first = settings["variants"][0]["settings"]
+    launching.on_devices(first, lambda: search(settings, arguments))
 
 
 def search(settings: dict, arguments: argparse.Namespace) -> None:
-    """Train and evaluate every point; write the table and the choice."""
+    """Train and evaluate every point; write the table and the choice, if this is the first of as
+    many processes as there are devices."""
     from jadapt.evaluation.search import COLUMNS, Search
     from jadapt.text import tokenizers
+    from jadapt.training import ranks
 
     points = Search(
         settings,
@@ -44,6 +46,8 @@ def search(settings: dict, arguments: argparse.Namespace) -> None:
         checkpoints=arguments.checkpoints,
     )
     rows, choices = points.run()
+    if not ranks.is_first():
+        return
     with (
         atomic(arguments.table) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as stream,

@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from jadapt import gpus
+from jadapt import launching
 from jadapt.errors import UserError, run
 from jadapt.files import load_settings, named_path, read_json, write_json
 
@@ -29,14 +29,14 @@ def main() -> None:
     settings = load_settings(arguments.settings)
     tokens = dict(arguments.tokens)
     check(settings, arguments, tokens)
-    with gpus.assigned(settings):
-        train_all(settings, arguments, tokens)
+    launching.on_devices(settings, lambda: train_all(settings, arguments, tokens))
 
 
 def train_all(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]) -> None:
-    """Train the seeds in turn."""
+    """Train the seeds in turn, as one of as many processes as there are devices."""
     # Imported late: a mistake above is reported at once, not after the 10 s that NeMo takes.
     from jadapt.text import tokenizers
+    from jadapt.training import ranks
     from jadapt.training.module import AdaptationModule
     from jadapt.training.sequence import Places
 
@@ -49,8 +49,9 @@ def train_all(settings: dict, arguments: argparse.Namespace, tokens: dict[str, P
         )
         train({**settings, "seed": seed}, places, tokenizer, module)
     # Only now: if a later seed fails, the workflow deletes what the earlier ones put out.
-    for seed in arguments.seeds:
-        shutil.rmtree(arguments.checkpoints / f"seed{seed}")
+    if ranks.is_first():
+        for seed in arguments.seeds:
+            shutil.rmtree(arguments.checkpoints / f"seed{seed}")
 
 
 def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]) -> None:
@@ -72,21 +73,25 @@ def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]
 
 def train(settings: dict, places, tokenizer, module) -> None:
     """Train one seed, or take up what an earlier attempt did, and write its results."""
-    from jadapt.training import provenance
+    from jadapt.training import provenance, ranks
     from jadapt.training.sequence import Run
 
     started = time.time()
+
+    def claim() -> None:
+        expected = provenance.fingerprint(settings, places.model, places.tokens)
+        provenance.claim(places.checkpoints, expected)
+
     with provenance.alone(places.checkpoints):
-        provenance.claim(
-            places.checkpoints, provenance.fingerprint(settings, places.model, places.tokens)
-        )
+        ranks.first(claim)
         run = Run(settings, places, tokenizer, module)
         report = run.train()
         run.publish()
-        write_json(
-            places.output / "run.json",
-            {**provenance.describe(settings), **report, "seconds": time.time() - started},
-        )
+        if ranks.is_first():
+            write_json(
+                places.output / "run.json",
+                {**provenance.describe(settings), **report, "seconds": time.time() - started},
+            )
 
 
 if __name__ == "__main__":

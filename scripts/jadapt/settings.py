@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from jadapt import runs
+from jadapt import parallelism, runs
 from jadapt.errors import UserError, nearest
 from jadapt.schemas import check, read_schema
 
@@ -286,6 +286,10 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) ->
             f"{origin}: {key}: global_batch_size {run['global_batch_size']} is not a multiple of "
             f"micro_batch_size x devices = {micro}"
         )
+    try:
+        parallelism.check(run)
+    except UserError as error:
+        raise UserError(f"{origin}: {key}: {error}") from None
     if run["accelerator"] == "cpu" and run["precision"] == "16-mixed":
         # Lightning would quietly compute in bfloat16 instead.
         raise UserError(

@@ -102,7 +102,14 @@ def test_the_shipped_study_is_valid():
             {"training__precision": "16-mixed"},
             "study.yaml: pretraining: precision 16-mixed needs a GPU",
         ),
-        ({"training__devices": 2}, "study.yaml: training.devices: 2 is greater than the maximum"),
+        (
+            {"training__parallelism": "fsdp2"},
+            "study.yaml: pretraining: parallelism: fsdp2 shares a model among several devices",
+        ),
+        (
+            {"training__parallelism": "fsdp"},
+            "study.yaml: training.parallelism: unknown value 'fsdp'; did you mean 'fsdp2'?",
+        ),
         (
             {"training__steps": 4},
             "study.yaml: methods.sft: warmup_steps 4 leaves none of 4 steps",

@@ -114,6 +114,35 @@ def test_four_micro_batches_of_two_rows_are_one_of_eight(study, module, tmp_path
                 assert b[key] == pytest.approx(a[key], rel=2e-4), (key, a["step"])
 
 
+def test_a_run_killed_between_steps_of_several_micro_batches_ends_the_same(
+    study, module, tmp_path, monkeypatch
+):
+    settings = {"micro_batch_size": 2, "sequence": ["first"], **tiny_study.RUNS["lora"]}
+    tiny_study.run(study, tmp_path / "whole", module, **settings).train()
+    calls = 0
+    original = AdaptationModule.training_step
+
+    def training_step(self, *arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == 6 * 2 + 1:
+            raise Killed
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(AdaptationModule, "training_step", training_step)
+    with pytest.raises(Killed):
+        tiny_study.run(study, tmp_path / "killed", module, **settings).train()
+    monkeypatch.undo()
+    tiny_study.run(study, tmp_path / "killed", module, **settings).train()
+    whole, killed = (tmp_path / name / "checkpoints/first" for name in ("whole", "killed"))
+    assert weights(killed / "model") == weights(whole / "model")
+    logs = [
+        [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+        for folder in (whole, killed)
+    ]
+    assert without_clocks(logs[0]) == without_clocks(logs[1])
+
+
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_the_order_is_accumulate_project_clip_step(
     study, module, tmp_path, monkeypatch, accumulation

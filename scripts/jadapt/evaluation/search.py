@@ -21,7 +21,7 @@ from jadapt.evaluation.likelihood import evaluate
 from jadapt.files import read_json, write_json
 from jadapt.models.loading import checkpoint
 from jadapt.text.tokenizers import Tokenizer
-from jadapt.training import provenance
+from jadapt.training import provenance, ranks
 from jadapt.training.module import AdaptationModule
 from jadapt.training.readings import Diverged
 from jadapt.training.sequence import LOG, Places, Run
@@ -142,10 +142,9 @@ class Search:
         folder = self.checkpoints / point.folder
         label = f"{point.variant} rate {point.rate:g} seed {point.seed}".strip()
         with provenance.alone(folder):
-            expected = provenance.fingerprint(point.settings, self.model, self.tokens)
-            provenance.claim(folder, expected)
-            if (folder / RESULT).exists():
-                return read_json(folder / RESULT)
+            known = ranks.first(lambda: self._known(point, folder))
+            if known is not None:
+                return known
             print(label, file=sys.stderr, flush=True)
             places = Places(self.model, self.tokens, folder, folder)
             run = Run(point.settings, places, self.tokenizer, self._module)
@@ -163,8 +162,14 @@ class Search:
                 result.append(["", "trainable_parameters", count, "1", 1])
                 if self.settings["ablation"]:
                     result += costs(report, folder / self.task / LOG)
-            write_json(folder / RESULT, result)
+            ranks.first(lambda: write_json(folder / RESULT, result))
         return result
+
+    def _known(self, point: Point, folder: Path) -> list[list] | None:
+        """Claim the folder of a point; return the result of an earlier attempt."""
+        expected = provenance.fingerprint(point.settings, self.model, self.tokens)
+        provenance.claim(folder, expected)
+        return read_json(folder / RESULT) if (folder / RESULT).exists() else None
 
     @cached_property
     def _module(self) -> AdaptationModule:

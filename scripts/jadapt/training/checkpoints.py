@@ -122,6 +122,17 @@ def usable(directory: Path) -> Path | None:
     return None
 
 
+def count_batch(checkpoint: dict[str, Any]) -> None:
+    """Count the micro-batch after which a checkpoint is written as done.
+
+    Lightning does so after its callbacks. A resumed run would take the first micro-batch of a step
+    for the last one of the step before, and every step after that would be of other rows.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    for counts in (progress["current"], progress["total"]):
+        counts["completed"] = counts["processed"]
+
+
 def random_states() -> dict[str, Any]:
     """Return the states of the generators of torch (every device), numpy and Python."""
     kind, keys, *rest = np.random.get_state()

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from jadapt.errors import UserError
 from jadapt.training.fast import recording
+from jadapt.training.sharding import local
 
 MEBIBYTE = 2**20
 # Fragments and the workspaces of libraries.
@@ -111,5 +112,6 @@ def device_memory() -> tuple[int, int]:
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:
-    """Return the bytes of tensors, tied ones once."""
+    """Return the bytes of tensors on this device, tied ones once."""
+    tensors = map(local, tensors)
     return sum({t.data_ptr(): t.numel() * t.element_size() for t in tensors if t.numel()}.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import resource
@@ -16,7 +17,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from jadapt.files import atomic
-from jadapt.training import boards
+from jadapt.training import boards, ranks, readings
 from jadapt.training.fast import recording
 from jadapt.training.readings import Reading
 
@@ -47,6 +48,8 @@ class StepLog(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to write the same lines."""
         self._collect()
+        # A checkpoint is written by one process: each goes on from the means over all of them.
+        self.losses = ranks.mean(self.losses)
         return {
             "losses": list(self.losses),
             "training_seconds": self.training_seconds,
@@ -64,8 +67,9 @@ class StepLog(Callback):
         # A run that starts over measures its first line again.
         step = trainer.global_step
         kept = [line for line in _lines(self.path) if step and line["step"] <= step]
-        with atomic(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        if ranks.is_first():
+            with atomic(self.path) as temporary:
+                temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -100,16 +104,19 @@ class StepLog(Callback):
 
     def _write(self, trainer: Trainer, module: LightningModule) -> None:
         step, tokens = trainer.global_step, len(self.losses) * self.tokens_per_step
+        loss = ranks.mean([sum(self.losses) / len(self.losses)])[0]
+        if not math.isfinite(loss):
+            raise readings.diverged("the loss", loss, step)
         line = {
             "task": self.task,
             "step": step,
             "tokens": step * self.tokens_per_step,
-            "training_loss": sum(self.losses) / len(self.losses),
+            "training_loss": loss,
             "learning_rate": module.applied_learning_rate,
             "gradient_norm": module.gradient_norm,
             **module.measures(),
             "tokens_per_second": tokens / self.interval_seconds,
-            "peak_memory_mib": peak_memory_mib(),
+            "peak_memory_mib": ranks.largest(peak_memory_mib()),
         }
         append_line(self.path, line)
         self.last_loss = line["training_loss"]
@@ -147,7 +154,10 @@ class Validation(Callback):
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Append one JSON line and hand it to the system, so that a killed run loses none."""
+    """Append one JSON line and hand it to the system, so that a killed run loses none; of several
+    processes the first one does."""
+    if not ranks.is_first():
+        return
     with open(path, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
         stream.flush()

@@ -17,7 +17,7 @@ from transformers.utils import ModelOutput
 from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.methods.base import Method
 from jadapt.methods.strategy import Batch, Context, Strategy
-from jadapt.training import checkpoints, precision
+from jadapt.training import checkpoints, precision, ranks, sharding
 from jadapt.training.fast import Fast
 from jadapt.training.fast.attention import Layout, without_mask
 from jadapt.training.fast.compiling import compile_layers
@@ -129,7 +129,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
     def on_train_start(self) -> None:
         """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
         if self.trainer.global_step == 0:
-            seed_everything(self.task_seed, verbose=False)
+            seed_everything(ranks.own_seed(self.task_seed), verbose=False)
 
     def log(self, name: str, value: float | torch.Tensor, **options: object) -> None:
         """Hand NeMo's numbers to a progress bar, if there is one; `meters` writes the log.
@@ -221,9 +221,20 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Let the strategies change the gradient; it is unscaled and all-reduced by now."""
-        super().on_before_optimizer_step(optimizer)
+        self._close_nemo_log(optimizer)
         for strategy in self.strategies:
             strategy.project(self.context, self.trainer.global_step + 1)
+
+    def _close_nemo_log(self, optimizer: Optimizer) -> None:
+        """End NeMo's log of a step, which nobody reads.
+
+        It would make several processes wait for each other twice a step, and fails where the model
+        is divided.
+        """
+        if ranks.count() == 1:
+            super().on_before_optimizer_step(optimizer)
+        else:
+            self.loss_buffer, self.n_tok = [], 0
 
     def configure_gradient_clipping(
         self,
@@ -236,7 +247,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.applied_learning_rate = float(optimizer.param_groups[0]["lr"])
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = gradient_clip_val or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        norm = sharding.clip_gradients(parameters, limit)
         self.readings.norm(norm, self.trainer.global_step + 1)
         if not norm.is_cuda:
             self.settle()
@@ -279,13 +290,15 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         Frozen weights stand in the base model's folder already.
         """
         self.settle()
-        checkpoint["state_dict"] = self.method.state(self.model)
-        checkpoint["random_states"] = checkpoints.random_states()
+        with sharding.gathered(self.model, trained_only=True):
+            checkpoint["state_dict"] = self.method.state(self.model)
+        checkpoint["random_states"] = ranks.gather(checkpoints.random_states())
+        checkpoints.count_batch(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Take back the state of the random generators."""
-        checkpoints.set_random_states(checkpoint["random_states"])
+        checkpoints.set_random_states(checkpoint["random_states"][ranks.rank()])
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False) -> None:
         """Load what `on_save_checkpoint` kept."""
-        self.method.load_state(self.model, state_dict)
+        self.method.load_state(self.model, sharding.like_parameters(self.model, state_dict))

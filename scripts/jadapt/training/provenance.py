@@ -20,6 +20,7 @@ import jadapt
 from jadapt import origin, seals
 from jadapt.errors import UserError
 from jadapt.files import read_json, write_json
+from jadapt.training import ranks
 
 PACKAGES = ("nemo_toolkit", "lightning", "torch", "transformers", "numpy", "sentencepiece")
 FINGERPRINT = "fingerprint.json"
@@ -47,7 +48,8 @@ def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold the lock of a run; a second process for the same run is refused.
+    """Hold the lock of a run; a second process for the same run is refused. Of the processes of a
+    run on several devices the first one holds it.
 
     A workflow that was killed may leave a training process behind. Two of them would write the
     same checkpoints.
@@ -55,6 +57,9 @@ def alone(directory: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock.
     """
+    if not ranks.is_first():
+        yield
+        return
     path = directory.with_name(f"{directory.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as stream:
@@ -99,18 +104,19 @@ def describe(settings: dict) -> dict:
     return {
         "settings": settings,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
-        "device": device(),
+        "device": device(settings["devices"]),
         "commit": origin.commit(),
         "lock": origin.lock(PACKAGES),
     }
 
 
-def device() -> str:
-    """Name the accelerator, or the processor and the threads used on it."""
+def device(count: int = 1) -> str:
+    """Name the accelerator, or the processor and the threads used on it, and how many there are."""
+    times = f"{count} x " if count > 1 else ""
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+        return times + torch.cuda.get_device_name()
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{_processor()}, {times}{threads} thread{'s' if threads > 1 else ''}"
 
 
 def _processor() -> str:

@@ -7,6 +7,7 @@ import math
 import torch
 
 from jadapt.errors import UserError
+from jadapt.training import ranks
 
 
 class Diverged(UserError):
@@ -35,6 +36,14 @@ class Reading:
         if self._event is not None:
             self._event.synchronize()
         return float(self._host)
+
+
+def diverged(what: str, value: float, step: int) -> Diverged:
+    """Return the error that says which number of which step is none."""
+    return Diverged(
+        f"training diverged: {what} is {value} at step {step}; lower the learning rate. The last "
+        "checkpoint is from before"
+    )
 
 
 class Readings:
@@ -80,11 +89,11 @@ class Readings:
                 self.gradient_norm = value
             if math.isfinite(value):
                 continue
+            if not is_norm and ranks.count() > 1:
+                # None of several processes may stop alone; the norm, or the log, tells all of them.
+                continue
             if not (is_norm and scaled):
-                raise Diverged(
-                    f"training diverged: {what} is {value} at step {step}; lower the learning "
-                    "rate. The last checkpoint is from before"
-                )
+                raise diverged(what, value, step)
             self.skipped_steps += 1
 
     def take_losses(self) -> list[Reading]:

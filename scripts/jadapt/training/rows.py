@@ -16,6 +16,7 @@ from jadapt.data.sampling import Regularisation, SampledStream
 from jadapt.data.tokens import TokenFile
 from jadapt.methods.strategy import Batch, Strategy
 from jadapt.text.tokenizers import Tokenizer
+from jadapt.training import ranks
 
 # The known language has no place in the sequence; a number that no task reaches stands for it.
 KNOWN = 99
@@ -73,12 +74,18 @@ class TrainingRows:
         return stream
 
     def loader(self, stream: Stream, done: int) -> DataLoader:
-        """Return the batches of a task from optimiser step ``done`` on."""
+        """Return this process's batches of a task from optimiser step ``done`` on."""
         settings = self._settings
         count = settings["steps"] * settings["global_batch_size"]
         return DataLoader(
             PackedRows(stream, count),
-            sampler=RowsFrom(done * settings["global_batch_size"], count),
+            sampler=RowsFrom(
+                done * settings["global_batch_size"],
+                count,
+                settings["micro_batch_size"],
+                ranks.rank(),
+                ranks.count(),
+            ),
             batch_size=settings["micro_batch_size"],
             # A generator of its own: the loader must not draw from the model's random numbers.
             generator=torch.Generator().manual_seed(settings["seed"]),

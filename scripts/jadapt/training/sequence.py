@@ -10,26 +10,25 @@ from pathlib import Path
 
 import lightning.pytorch
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
-from nemo import lightning as nl
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
-from jadapt import seals
+from jadapt import parallelism, seals
 from jadapt.errors import UserError
 from jadapt.files import atomic, read_json, write_json
 from jadapt.methods import registry
 from jadapt.methods.strategy import Batch, Context
 from jadapt.models.scoring import mean_loss
 from jadapt.text.tokenizers import Tokenizer
-from jadapt.training import checkpoints, memory, meters, precision
+from jadapt.training import checkpoints, memory, meters, precision, ranks, sharding
 from jadapt.training.determinism import make_deterministic
-from jadapt.training.devices import check_batch, check_devices
+from jadapt.training.devices import check_devices
 from jadapt.training.fast import Fast
 from jadapt.training.method_steps import MethodSteps
 from jadapt.training.module import AdaptationModule
 from jadapt.training.optimisation import optimiser_module
 from jadapt.training.rows import TrainingRows
+from jadapt.training.trainer import Trainer, trainer
 
 REPORT = "finished.json"
 LOG = "train.jsonl"
@@ -66,6 +65,7 @@ class Run:
     ):
         check_devices(settings)
         precision.check(settings)
+        parallelism.check(settings)
         self.settings = settings
         self.places = places
         self.module = module
@@ -101,7 +101,10 @@ class Run:
         }
 
     def publish(self) -> None:
-        """Move the models and the log of all tasks to the output folder."""
+        """Move the models and the log of all tasks to the output folder; one process does."""
+        ranks.first(self._publish)
+
+    def _publish(self) -> None:
         output = self.places.output
         output.mkdir(parents=True, exist_ok=True)
         for task in self.settings["sequence"]:
@@ -116,12 +119,18 @@ class Run:
     def _task(self, place: int, task: str) -> dict:
         """Train one task, or take up its result when an earlier attempt finished it."""
         folder = self._folder(task)
-        if self._finished(folder):
+        if ranks.first(lambda: self._finished(folder)):
             self.module.start_from = folder / "model"
             self._load_notes(folder)
             return read_json(folder / REPORT)
         folder.mkdir(parents=True, exist_ok=True)
         report = self._fit(place, task, folder)
+        with sharding.gathered(self.module.model):
+            ranks.first(lambda: self._keep(folder, report))
+        return report
+
+    def _keep(self, folder: Path, report: dict) -> None:
+        """Write the model and the report of a finished task, and what the strategies noted."""
         shutil.rmtree(folder / "model", ignore_errors=True)
         self.method.save(self.module.model, folder / "model")
         seals.seal_folder(folder / "model")
@@ -130,7 +139,6 @@ class Run:
         # The seal comes last: a task is either finished, with all that follows from it, or not.
         notes = [path.name for path in folder.glob(NOTES.format(index="*"))]
         seals.seal_folder(folder, [REPORT, LOG, *notes])
-        return report
 
     def _finished(self, folder: Path) -> bool:
         """Tell whether a task's results are there, as they were written; drop them if damaged."""
@@ -152,13 +160,13 @@ class Run:
             settings["log_interval"],
             task,
         )
-        resume = checkpoints.usable(folder)
+        resume = ranks.first(lambda: checkpoints.usable(folder))
         done = checkpoints.step_of(resume) if resume else 0
         print(f"{task}: step {done} of {settings['steps']}", file=sys.stderr, flush=True)
         module.task_seed = self.rows.seed(place)
         module.prepare = partial(self._prepare, place)
         optimiser_module(settings).connect(module)
-        trainer = self._trainer(
+        fitting = self._trainer(
             [
                 # First: whatever is logged, validated or saved after a step includes it.
                 MethodSteps(self.method, partial(self._loss_on, task)),
@@ -169,8 +177,8 @@ class Run:
                 checkpoints.PeriodicCheckpoint(folder, settings["checkpoint_interval"]),
             ]
         )
-        with memory.named(settings, module, trainer):
-            trainer.fit(
+        with memory.named(settings, module, fitting):
+            fitting.fit(
                 module,
                 train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
                 ckpt_path=str(resume) if resume else None,
@@ -188,39 +196,12 @@ class Run:
             "steps": settings["steps"],
             "tokens": settings["steps"] * step_log.tokens_per_step,
             "training_seconds": step_log.training_seconds,
-            "peak_memory_mib": meters.peak_memory_mib(),
+            "peak_memory_mib": ranks.largest(meters.peak_memory_mib()),
             "final_training_loss": step_log.last_loss,
         }
 
-    def _trainer(self, callbacks: list) -> nl.Trainer:
-        settings = self.settings
-        accumulation = settings["global_batch_size"] // (
-            settings["micro_batch_size"] * settings["devices"]
-        )
-        trainer = nl.Trainer(
-            accelerator=settings["accelerator"],
-            devices=settings["devices"],
-            strategy="auto",
-            max_steps=settings["steps"],
-            accumulate_grad_batches=accumulation,
-            gradient_clip_val=settings["gradient_clip"],
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=sys.stderr.isatty(),
-            plugins=[
-                checkpoints.SealedCheckpointIO(),
-                # Not Lightning's own reading of SLURM's variables, which wants a task a device and
-                # ignores the signal that a time limit is announced with.
-                LightningEnvironment(),
-                precision.plugin(settings["precision"], settings["accelerator"]),
-            ],
-            callbacks=callbacks,
-        )
-        check_batch(settings, trainer.world_size, accumulation)
-        return trainer
+    def _trainer(self, callbacks: list) -> Trainer:
+        return trainer(self.settings, callbacks)
 
     def _prepare(self, place: int) -> None:
         """Tell method and strategies of the task; before the first, of the language known so far.
@@ -261,20 +242,26 @@ class Run:
         rows = self.rows.validation(domain)
         # Compiling for a mask and without gradients would take longer than it saves.
         with torch.compiler.set_stance("force_eager"):
-            return mean_loss(self.module.model, rows, self.settings["micro_batch_size"])
+            loss = mean_loss(self.module.model, rows, self.settings["micro_batch_size"])
+        # Every process measures all rows; what a method decides by the loss is the same in all.
+        return ranks.mean([loss])[0]
 
     def _note_known(self, known: str) -> None:
         """Let the strategies note the known language, once: a Fisher takes a while."""
         folder = self.places.checkpoints / BEFORE
-        if seals.folder_fault(folder) is None:
+        if ranks.first(lambda: seals.folder_fault(folder)) is None:
             self._load_notes(folder)
             return
         for strategy in self.strategies:
             strategy.end_task(self.module.context, known)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        self._save_notes(folder)
-        seals.seal_folder(folder)
+
+        def keep() -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            self._save_notes(folder)
+            seals.seal_folder(folder)
+
+        ranks.first(keep)
 
     def _save_notes(self, folder: Path) -> None:
         for index, strategy in enumerate(self.strategies):
