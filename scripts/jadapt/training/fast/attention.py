@@ -60,7 +60,11 @@ def attend(
             query, key, value, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=grouped
         )
         return output.transpose(1, 2), None
-    query, key, value = (t.transpose(1, 2).flatten(0, 1) for t in (query, key, value))
+    # Rotated positions are float32 under autocast, which casts for SDPA, but not for this kernel.
+    kind = query.device.type
+    autocast = torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if autocast else query.dtype
+    query, key, value = (t.to(dtype).transpose(1, 2).flatten(0, 1) for t in (query, key, value))
     output = varlen.varlen_attn(
         query, key, value, boundaries, boundaries, length, length,
         scale=scaling, window_size=(-1, 0), **({"enable_gqa": True} if _GROUPED else {}),
