@@ -183,6 +183,8 @@ class Run:
                 train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
                 ckpt_path=str(resume) if resume else None,
             )
+        # Lightning leaves the model on the CPU, and a Fisher or an evaluation may follow.
+        module.model.to(fitting.strategy.root_device)
         trainable = self.method.trainable_count(module.model)
         self.method.end_task(module.model, place + 1)
         # What is noted serves the tasks that follow.
