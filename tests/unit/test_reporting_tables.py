@@ -173,7 +173,7 @@ def test_ablations_are_a_row_a_value_with_what_they_took(study):
     printed = present.present(rates.variants_table(grid))
     assert "per second ↑" not in printed.labels
     assert [row[:3] for row in printed.rows] == [
-        ["LoRA", "rank", "2"], ["", "", "8"], ["", "", "32"],
+        ["LoRA", "rank", "2"], ["", "rank", "8"], ["", "rank", "32"],
     ]  # fmt: skip
     chosen = grid[(grid["variant"] != "") & (grid["metric"] == "trainable_parameters")]
     more = [

@@ -111,7 +111,7 @@ COLUMNS = {
     "backward_transfer": Column("Transfer", "backward ↑", digits=3),
     "forward_transfer": Column("Transfer", "forward ↑", digits=3),
     "learning_rate": Column("Learning rate", "chosen", plain),
-    "setting": Column("", "Setting", _text, numeric=False, collapse=True),
+    "setting": Column("", "Setting", _text, numeric=False),
     "variant": Column("", "Value", _text, numeric=False),
     "loss_scale": Column("Scaled loss", "scale", count),
     "skipped_steps": Column("Scaled loss", "steps skipped", count),
