@@ -24,17 +24,17 @@ STUDY = {
         "accelerator": "cpu", "threads": 1, "precision": "32-true", "sequence_length": 32,
         "global_batch_size": 2, "micro_batch_size": 2, "steps": 4, "warmup_steps": 1,
         "log_interval": 2, "validation_interval": 4, "validation_tokens": 200,
-        "checkpoint_interval": 10,
+        "checkpoint_interval": 10, "fast": {},
     },
     "pretraining": {"domain": "home"},
     "sequence": ["abroad"],
-    "ablations": {
-        "sft_precision": {
-            "run": "sft", "key": "precision", "values": ["32-true", "bf16-mixed"],
-            "learning_rate": 2e-3, "seeds": [1],
-        },
-    },
     "evaluation": {"domains": ["home", "abroad"], "maximum_tokens": 400, "batch_size": 4},
+}  # fmt: skip
+
+
+PRECISIONS = {
+    "run": "sft", "key": "precision", "values": ["32-true", "bf16-mixed"],
+    "learning_rate": 2e-3, "seeds": [1],
 }  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def published(edited):
     study = yaml.safe_load((edited.path / "config/qwen.yaml").read_text())
     for key, value in STUDY.items():
         study[key] = study[key] | value if isinstance(study[key], dict) and value else value
+    study["ablations"] = {"sft_precision": PRECISIONS}
     study["methods"] = {"sft": study["methods"]["sft"] | {"learning_rate": 1e-3}}
     (edited.path / "config/published.yaml").write_text(yaml.safe_dump(study, allow_unicode=True))
     edited.studies = ["config/published.yaml"]
