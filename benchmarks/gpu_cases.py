@@ -121,8 +121,8 @@ def checks(small: bool, quick: dict) -> Iterator[Check]:
     """Yield the checks: documents apart, and the same loss curves in the precisions of studies."""
     length, rows = (32, 2) if small else (512, 4)
     options = {"rows": 1, "length": 1024, "fast": quick, "method": METHODS["sft"]}
-    # Two kernels round bfloat16 at other places, in every layer anew.
-    yield Check("checks", "nemo", "sft", **options, kind="packed = alone", tolerance=0.1)
+    # In units of what rounding to bfloat16 does to a document alone.
+    yield Check("checks", "nemo", "sft", **options, kind="packed = alone", tolerance=2.0)
     # Both paths sum in float32; in bfloat16 they round at other places.
     for precision, tolerance in (("32-true", 1e-4), ("bf16-mixed", 2e-2)):
         fast = quick | {"fuse_projections": precision == "32-true"}

@@ -402,6 +402,27 @@ def test_projections_are_fused_where_they_can_be():
     torch.testing.assert_close(layer.k_proj(x), plain.model.layers[0].self_attn.k_proj(x))
 
 
+@pytest.mark.parametrize("name", ["sft", "lora"])
+def test_a_model_that_went_to_another_device_and_back_is_fused_again(name):
+    model = tiny_model.build(num_hidden_layers=1)
+    registry.create(name, tiny_study.RUNS[name] | {"dropout": 0.0}).apply(model)
+    groups = projections.fuse_projections(model)
+    ids = torch.tensor([[1, 5, 9, 13]])
+    for parameter in model.parameters():
+        # What a move does.
+        parameter.data = parameter.data.clone()
+    for group in groups:
+        group.attach()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    plain = copy.deepcopy(model)
+    for layer in plain.modules():
+        if hasattr(layer, "group"):
+            layer.__class__ = type(layer).__bases__[1]
+    torch.testing.assert_close(model(input_ids=ids).logits, plain(input_ids=ids).logits)
+
+
 def test_ranks_that_fill_no_block_are_padded():
     model = tiny_model.build(num_hidden_layers=1)
     settings = tiny_study.RUNS["lora"] | {"dropout": 0.0, "rank": 3}

@@ -22,7 +22,7 @@ from jadapt.training.fast import Fast
 from jadapt.training.fast.attention import Layout, without_mask
 from jadapt.training.fast.compiling import compile_layers
 from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
-from jadapt.training.fast.projections import fuse_projections
+from jadapt.training.fast.projections import Group, fuse_projections
 from jadapt.training.fast.recording import Recorder
 from jadapt.training.readings import Reading, Readings
 
@@ -55,6 +55,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         # Set as each step passes; losses and norms in the log are of the data, without penalties.
         self.readings = Readings()
         self.applied_learning_rate = math.nan
+        self._groups: list[Group] = []
         self._recorder: Recorder | None = None
         self._layout = Layout()
 
@@ -74,6 +75,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
         self.readings = Readings()
         self.model = self._recorder = None
+        self._groups = []
         # What NeMo and Lightning left on this object holds the optimiser, and that the weights.
         self.__dict__.pop("configure_optimizers", None)
         self.optim = self._trainer = None
@@ -104,7 +106,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         # The trainer moves it there too, but only after what is prepared has been computed.
         self.model.to(self.trainer.strategy.root_device)
         if self.fast.fuse_projections and fresh:
-            fuse_projections(self.model)
+            self._groups = fuse_projections(self.model)
+        for group in self._groups:
+            group.attach()
         self.prepare()
         # After the method has prepared the task, which may add parameters.
         self._recorder = None

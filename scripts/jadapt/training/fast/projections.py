@@ -122,28 +122,41 @@ class Group:
         self.matrix = first.weight.new_zeros(sum(self.sizes), inputs + self.width)
         self.bias = first.bias.new_zeros(sum(self.sizes)) if first.bias is not None else None
         self.down = first.weight.new_zeros(self.width, inputs) if self.adapted else None
-        self.ups: list[tuple[torch.Tensor, nn.Parameter]] = []
+        self.homes: list[tuple[nn.Parameter, torch.Tensor]] = []
+        # Not views: optimisers cannot step through memory with gaps.
+        self.ups: list[tuple[nn.Parameter, torch.Tensor]] = []
         row = 0
         for index, member in enumerate(members):
             rows = slice(row, row + member.out_features)
             row = rows.stop
-            _move(member.weight, self.matrix[rows, :inputs])
+            self.homes.append((member.weight, self.matrix[rows, :inputs]))
             if self.bias is not None:
-                _move(member.bias, self.bias[rows])
+                self.homes.append((member.bias, self.bias[rows]))
             if self.adapted:
                 ranks = slice(index * member.dim, (index + 1) * member.dim)
-                _move(member.lora_a.weight, self.down[ranks])
-                # Not a view: optimisers cannot step through memory with gaps.
+                self.homes.append((member.lora_a.weight, self.down[ranks]))
                 up = self.matrix[rows, inputs + ranks.start : inputs + ranks.stop]
-                self.ups.append((up, member.lora_b.weight))
+                self.ups.append((member.lora_b.weight, up))
+        self.attach()
         # What the first member was given, and the outputs that the others will be asked for.
         self.given: torch.Tensor | None = None
         self.later: tuple[torch.Tensor, ...] = ()
 
+    def attach(self) -> None:
+        """Let the members' parameters live in the matrix, with the values that they have.
+
+        Again after they were moved to another device and back, which gives them memory of their
+        own.
+        """
+        for parameter, home in self.homes:
+            if parameter.data_ptr() != home.data_ptr():
+                home.copy_(parameter.detach())
+                parameter.data = home
+
     @torch.no_grad()
     def refresh(self) -> None:
         """Take up LoRA's B as it is now."""
-        for place, factor in self.ups:
+        for factor, place in self.ups:
             torch.mul(factor, self.scale, out=place)
 
     def compute(self, x: torch.Tensor, members: list[nn.Linear]) -> tuple[torch.Tensor, ...]:
@@ -237,9 +250,3 @@ def _alike(members: list[nn.Linear]) -> bool:
             and members[0].lora_a.weight.dtype == members[0].weight.dtype
         )
     return len(members) > 1 and all(type(member) is nn.Linear for member in members)
-
-
-def _move(parameter: nn.Parameter, place: torch.Tensor) -> None:
-    """Let a parameter live at ``place``, with its values."""
-    place.copy_(parameter.detach())
-    parameter.data = place
