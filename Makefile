@@ -26,7 +26,7 @@ FILE ?=
 WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
-  test-browser test-slurm lint bench bench-gpu notice lock clean
+  test-browser test-slurm lint bench bench-gpu release-efficiency notice lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -113,6 +113,11 @@ crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished st
 OUTPUT ?= results/bench-gpu
 bench-gpu: setup  ## measure training on a GPU (OUTPUT=folder)
 	python benchmarks/bench_gpu.py --output $(OUTPUT) --work $(OUTPUT)/work
+
+# BENCH=folder of bench-gpu; the paper of every study shows what is released.
+BENCH ?= $(OUTPUT)
+release-efficiency: setup  ## publish what bench-gpu measured to paper/released/efficiency/ (BENCH=folder)
+	python scripts/release_efficiency.py --bench $(BENCH)
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE

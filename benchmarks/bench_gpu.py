@@ -64,6 +64,7 @@ def measure(arguments: argparse.Namespace, accelerator: str, work: Path) -> list
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / gpu_tables.ROWS
     about = bench.about(arguments.shape)
+    about |= {"warmup": arguments.warmup, "steps": arguments.steps}
     if arguments.commit and about["commit"] == "unknown":
         about["commit"] = arguments.commit
     done = gpu_tables.read(path)

@@ -8,11 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from jadapt import seals
 from jadapt.errors import UserError
 from jadapt.files import read_json, sha256_file
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+# What was measured on a GPU by itself, which is no study: `jadapt.publishing.bench` writes it.
+CARD = "paper/released/efficiency"
+CARD_RECORD = f"{CARD}/SHA256SUMS"
+MACHINE = "machine.json"
+CARD_FORMAT = 1
 # Keys of a configuration that change where things are looked for or shown, not what they are.
 NEUTRAL = ("results", "mirror", "downloads", "seeds_per_job", "tensorboard")
 
@@ -47,6 +53,19 @@ def read(folder: str | Path) -> dict:
     for name, table in manifest["tables"].items():
         check_table(folder / f"{name}.csv", name, table["sha256"])
     return manifest
+
+
+def check_card() -> None:
+    """Raise a `UserError` unless what was measured on a GPU is as it was released."""
+    if found := seals.folder_fault(Path(CARD)):
+        raise UserError(f"{found}; git checkout {CARD}")
+
+
+def card_parts(record: str | Path = CARD_RECORD) -> list[str]:
+    """Return the parts that were measured on a GPU: the tables that ``SHA256SUMS`` names."""
+    lines = Path(record).read_text(encoding="utf-8").splitlines()
+    names = (line.partition("  ")[2] for line in lines)
+    return [name.removesuffix(".csv") for name in names if name.endswith(".csv")]
 
 
 def check_table(path: Path, name: str, sha256: str) -> None:

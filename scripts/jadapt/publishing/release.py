@@ -9,7 +9,7 @@ from pathlib import Path
 from jadapt.errors import UserError
 from jadapt.files import sha256_file, write_json
 from jadapt.origin import CHANGED
-from jadapt.released import MANIFEST, difference_in_words
+from jadapt.released import CARD, MANIFEST, difference_in_words
 from jadapt.studies import Study
 
 SHOWN = 5
@@ -18,6 +18,8 @@ SHOWN = 5
 def faults(study: Study) -> list[str]:
     """Return why a study cannot be released, in words; an empty list if it can."""
     found = missing_runs(study)
+    if study.name == Path(CARD).name:
+        found.append(f"{CARD} is for what was measured on a GPU by itself; rename the study")
     path = study.results / MANIFEST
     if not path.is_file():
         return [*found, f"{path} is missing; build the study first (make paper)"]

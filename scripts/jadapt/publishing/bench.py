@@ -1,0 +1,155 @@
+"""Publishing what `benchmarks/bench_gpu.py` measured on one card: one table a part of it.
+
+What every row of the benchmark repeats (device, versions, commit, shape) is written once, into
+``machine.json``. `jadapt.reporting.card` reads the folder back.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from jadapt import seals
+from jadapt.errors import UserError
+from jadapt.files import atomic, write_json
+from jadapt.publishing.release import few
+from jadapt.released import CARD_FORMAT, MACHINE
+
+ROWS = "rows.jsonl"
+TINY = "tiny"
+# What a row must say of the machine and the code, and what it may say of the measuring.
+OF_MACHINE = ("device", "shape", "commit", "versions")
+OF_MEASURING = ("warmup", "steps")
+NEEDED = ("part", "case", "stack", "label", "rows", "length", "precision", "full", *OF_MACHINE)
+# What names a case that was not measured.
+OF_CASE = ("part", "stack", "label", "change", "precision", "rows", "length", "repeat")
+
+
+def read_rows(folder: Path) -> tuple[list[dict], list[str]]:
+    """Read the rows of a benchmark; its files are left as they are.
+
+    Returns:
+        The rows, and notes: a last row that the end of a process cut off is left out.
+
+    Raises:
+        UserError: there are none, or one is broken in the middle.
+    """
+    path = folder / ROWS
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; measure first (make bench-gpu OUTPUT={folder})")
+    rows, notes = [], []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            if number < len(lines):
+                raise UserError(f"{path}:{number}: not a row of JSON; delete the line") from None
+            notes.append(f"{path}:{number}: cut off, left out")
+            break
+        missing = [key for key in NEEDED if key not in row]
+        if missing:
+            raise UserError(f"{path}:{number}: key '{missing[0]}' is missing; delete the line")
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path}: nothing measured yet; make bench-gpu OUTPUT={folder}")
+    return rows, notes
+
+
+def faults(rows: list[dict]) -> list[str]:
+    """Return why rows cannot be released, in words; an empty list if they can."""
+    found = []
+    for key in OF_MACHINE:
+        of = Counter(str(row[key]) for row in rows)
+        if len(of) > 1:
+            counts = ", ".join(f"{value[:60]} ({count} rows)" for value, count in of.most_common())
+            found.append(f"rows of more than one {key}: {counts}; measure in a folder for each")
+    if any(row["shape"] == TINY for row in rows):
+        found.append(f"rows of the shape '{TINY}', which only tries the benchmark out")
+    if any(row["commit"] in (None, "", "unknown") for row in rows):
+        found.append("rows of an unknown commit; measure with bench_gpu.py --commit")
+    twice = [name for name, count in Counter(row["case"] for row in rows).items() if count > 1]
+    if twice:
+        found.append(f"measured twice: {few(twice)}; delete one row of each")
+    return found
+
+
+def not_measured(rows: list[dict], cases: Iterable[Any]) -> list[dict]:
+    """Return the cases of the benchmark (see ``benchmarks/gpu_cases.py``) that no row is of.
+
+    Those that need more memory than a case that had too little are measured in a way.
+    """
+    names = {row["case"] for row in rows}
+    full = [row for row in rows if row["full"]]
+    return [
+        {key: getattr(case, key) for key in OF_CASE}
+        for case in cases
+        if case.name not in names and not any(case.exceeds(row) for row in full)
+    ]
+
+
+def machine(rows: list[dict], absent: list[dict]) -> dict[str, Any]:
+    """Return what all rows have in common, and what was not measured."""
+    first = rows[0]
+    common = [key for key in OF_MEASURING if len({str(row.get(key)) for row in rows}) == 1]
+    return {
+        "format_version": CARD_FORMAT,
+        "device": first["device"],
+        "commit": first["commit"],
+        "shape": first["shape"],
+        "versions": dict(pair.split("=", 1) for pair in first["versions"].split()),
+        **{key: first[key] for key in common if first.get(key) is not None},
+        "not_measured": absent,
+    }
+
+
+def publish(rows: list[dict], absent: list[dict], target: Path) -> list[Path]:
+    """Write a CSV a part, ``machine.json`` and ``SHA256SUMS``, in place of an earlier release.
+
+    Args:
+        rows: rows without `faults`; columns that are not known yet are kept.
+        absent: cases as `not_measured` returns them.
+        target: the folder; replaced as a whole or not at all.
+    """
+    facts = machine(rows, absent)
+    left_out = {"part", "case", *OF_MACHINE, *(key for key in OF_MEASURING if key in facts)}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
+        new, old = Path(name) / "new", Path(name) / "old"
+        new.mkdir()
+        for part in dict.fromkeys(row["part"] for row in rows):
+            own = [row for row in rows if row["part"] == part]
+            columns = dict.fromkeys(key for row in own for key in row if key not in left_out)
+            _write(new / f"{part}.csv", list(columns), own)
+        write_json(new / MACHINE, facts)
+        seals.seal_folder(new)
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    return sorted(target.iterdir())
+
+
+def _write(path: Path, columns: list[str], rows: list[dict]) -> None:
+    with (
+        atomic(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(key)) for key in columns] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,48 @@
+"""Publish what was measured on a GPU: copy a benchmark's rows to paper/released/efficiency/.
+
+The paper of every study shows what lies there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import gpu_cases
+
+from jadapt import origin
+from jadapt.errors import UserError, run
+from jadapt.publishing import bench
+from jadapt.released import CARD
+
+
+def main() -> None:
+    """Check that all rows are of one machine and one code; only then write anything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bench", type=Path, required=True, help="folder of bench_gpu.py")
+    parser.add_argument("--output", type=Path, default=Path(CARD), help="default: %(default)s")
+    arguments = parser.parse_args()
+    rows, notes = bench.read_rows(arguments.bench)
+    if found := bench.faults(rows):
+        raise UserError(f"{arguments.bench}: not released: {bench.few(found)}")
+    repeats = 1 + max(row.get("repeat", 0) for row in rows)
+    cases = gpu_cases.cases(rows[0]["shape"], gpu_cases.PARTS, repeats)
+    absent = bench.not_measured(rows, cases)
+    written = bench.publish(rows, absent, arguments.output)
+    for note in notes:
+        print(f"note: {note}")
+    if rows[0]["commit"].endswith(origin.CHANGED):
+        print("note: measured with changes that were not committed; the paper says so")
+    if absent:
+        parts = dict.fromkeys(case["part"] for case in absent)
+        print(f"note: {len(absent)} cases were not measured, of {', '.join(parts)}")
+    print(f"released {len(rows)} rows, measured on {rows[0]['device']}:")
+    for path in written:
+        print(f"  {path}")
+
+
+if __name__ == "__main__":
+    run(main)
