@@ -60,11 +60,18 @@ if FROM_RELEASE:
 else:
     READ = TABLES
     MANIFEST = f"{RESULTS}/{released.MANIFEST}"
+# What was measured on a GPU by itself is part of every study's paper, once it is released.
+CARD_PARTS = set()
+if Path(released.CARD_RECORD).is_file():
+    with one_line():
+        released.check_card()
+    READ = {**READ, "card": released.CARD_RECORD}
+    CARD_PARTS = set(released.card_parts())
 # What claims may be about.
 CLAIMABLE = {
     name: path
     for name, path in READ.items()
-    if name not in ("segmentation", "tokenizers")
+    if name not in ("segmentation", "tokenizers", "card")
 }
 
 # What notebooks may read: the tables of measurements, and the verdicts that follow from them.
@@ -80,6 +87,7 @@ NOTEBOOKS = {
     name: facts
     for name, facts in NOTEBOOKS.items()
     if set(facts["tables"]) <= set(READABLE)
+    and set(facts.get("parts", [])) <= CARD_PARTS
 }
 FIGURES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "figure"]
 TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "table"]
@@ -95,7 +103,13 @@ def check_targets(words):
         if name in same:
             continue
         if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
-            missing = sorted(set(ALL_NOTEBOOKS[name]["tables"]) - set(READABLE))
+            facts = ALL_NOTEBOOKS[name]
+            if "card" in facts["tables"]:
+                raise UserError(
+                    f"{word}: {released.CARD} has no {facts['parts'][0]}.csv, which it reads; "
+                    "measure on a GPU and release it (docs/gpu.md)"
+                )
+            missing = sorted(set(facts["tables"]) - set(READABLE))
             raise UserError(
                 f"{word}: the study has no table '{missing[0]}', which it reads"
             )

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import card_example
 import released_example
 from jadapt import schemas
 
@@ -20,6 +21,7 @@ def released(edited):
     released_example.write(
         folder, described, methods=list(config["methods"]), tasks=config["sequence"]
     )
+    card_example.release(folder.with_name("efficiency"))
     edited.studies = ["config/config.yaml"]
     edited.folder = folder
     return edited
@@ -43,13 +45,50 @@ def test_no_figure_no_table_and_not_the_paper_runs_anything_heavy(released):
     assert planned.pop("paper") == 1
     assert set(planned) <= {*targets, "claims"}
     # Without the switch, the same clone would train.
-    assert "adapt" in released.planned(targets[0])
+    assert "adapt" in released.planned("fig_retention")
 
 
 def test_the_authors_have_released_the_default_study(edited):
     edited.studies = ["config/config.yaml"]
     planned = edited.planned("all", options=["--config", "results=released"])
     assert set(planned) == {"figure", "table", "claims", "paper"}
+
+
+def test_without_measurements_on_a_gpu_nothing_of_them_is_planned(released):
+    """The example's are gone, or some of its parts: what reads them is not there."""
+    options = ["--config", "results=released"]
+    card = released.path / "paper/released/efficiency"
+    every = released.planned("all", options=options)
+    shutil.rmtree(card)
+    rows = [row for row in card_example.rows() if row["part"] in ("speed", "gains")]
+    card_example.release(card, rows)
+    some = released.planned("all", options=options)
+    shutil.rmtree(card)
+    none = released.planned("all", options=options)
+    assert (every["table"] - some["table"], some["table"] - none["table"]) == (2, 2)
+    assert every["figure"] - none["figure"] == every["figure"] - some["figure"] == 1
+    done = released.run("fig_card_memory", options=options, check=False)
+    assert done.returncode == 1
+    message = "fig_card_memory: paper/released/efficiency has no methods.csv, which it reads"
+    assert message in done.stdout.splitlines()[-1]
+
+
+def test_changed_measurements_on_a_gpu_end_with_one_line(released):
+    with open(released.path / "paper/released/efficiency/speed.csv", "a") as stream:
+        stream.write("x")
+    done = released.run("all", options=["--config", "results=released"], check=False)
+    assert done.returncode == 1
+    (line,) = [text for text in done.stdout.splitlines() if text.startswith("error:")]
+    assert "speed.csv: its sha256 is not the one in SHA256SUMS; git checkout" in line
+
+
+def test_a_table_of_a_gpu_is_made_from_released_measurements(released):
+    targets = ("table_card_comparison", "fig_card_memory")
+    released.run(*targets, options=["--config", "results=released"])
+    table = released.path / "results/mini/tables/card_comparison.csv"
+    assert "the same batch" in table.read_text(encoding="utf-8")
+    figure = (released.path / "results/mini/figures/card_memory.svg").read_text(encoding="utf-8")
+    assert "paper/released/efficiency/SHA256SUMS" in figure
 
 
 def test_a_figure_is_drawn_from_released_results(released):

@@ -49,6 +49,9 @@ def test_every_notebook_has_a_target_of_its_name(clone):
     listed = clone.shell("snakemake", "--list-target-rules").stdout.split()
     assert {"all", "paper", "metrics"} <= set(listed)
     for name in NOTEBOOKS:
+        # What was measured on a GPU has targets where it is released.
+        if name.startswith("card_") and not (ROOT / "paper/released/efficiency").exists():
+            continue
         assert {f"fig_{name}", f"table_{name}"} & set(listed), name
 
 

@@ -17,6 +17,8 @@ CONSTANTS = {
     "level": "scripts/jadapt/reporting/statistics.py",
     "course.near": "scripts/jadapt/reporting/dynamics.py",
     "course.end": "scripts/jadapt/reporting/dynamics.py",
+    "card.rank": "scripts/jadapt/reporting/card.py",
+    "card_goals": "scripts/jadapt/reporting/card_goals.py",
 }
 OF_RUNS = ("metrics", "efficiency", "curves")
 OF_CLAIMS = (*OF_RUNS, "grid")
@@ -29,6 +31,7 @@ OF_PART = {
     "course": ("curves",),
     "segmentation": ("segmentation",),
     "tokenizers": ("tokenizers",),
+    "card": ("card",),
 }
 OF_TABLE = {
     "results": ("metrics", "efficiency"),
@@ -42,6 +45,10 @@ OF_TABLE = {
     "corpora": ("corpora",),
     "segmentation": ("segmentation",),
     "tokenizers": ("tokenizers",),
+    "card_methods": ("card",),
+    "card_comparison": ("card",),
+    "card_gains": ("card",),
+    "card_precisions": ("card",),
 }
 # What the functions of the ledger read.
 OF_FUNCTION = {

@@ -10,6 +10,8 @@ import pandas as pd
 
 from jadapt.errors import UserError
 from jadapt.reporting import (
+    card_findings,
+    card_goals,
     comparisons,
     dynamics,
     quality,
@@ -156,6 +158,7 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
         **measured,
         "earlier": earlier_study(literature),
         "literature": literature,
+        "card_goals": card_goals.GOALS,
         "names": names,
         "join": join_words,
     }
@@ -174,6 +177,7 @@ PARTS: dict[str, Callable[[Tables, dict, list[Method]], dict[str, Any]]] = {
     "tokenizers": lambda tables, settings, found: {
         "tokenizers": tokenization.context(tables.tokenizers)
     },
+    "card": lambda tables, settings, found: {"card": card_findings.context(tables.card)},
 }
 
 

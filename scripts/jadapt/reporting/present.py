@@ -14,6 +14,7 @@ from itertools import groupby
 
 import pandas as pd
 
+from jadapt.reporting.card import label_of
 from jadapt.reporting.labels import (
     LANGUAGES,
     domain_label,
@@ -176,6 +177,28 @@ COLUMNS = {
     "mecab_words_whole": Column("Share, %", "MeCab's words whole", digits=0),
     "byte_fallback_share": Column("Share, %", "byte tokens", digits=1),
     "encoding_speed": Column("MB/s", "", significant, digits=2, part=str),
+    "trained": Column(
+        "", "Method", lambda name: label_of(_text(name)), numeric=False, collapse=True
+    ),
+    "batch": Column("", "Batch", _text, numeric=False),
+    "peak_mib": Column("Memory, MiB", "peak ↓", count),
+    "weights_mib": Column("Memory, MiB", "weights", count),
+    "gradients_mib": Column("Memory, MiB", "gradients", count),
+    "optimiser_mib": Column("Memory, MiB", "optimiser", count),
+    "activations_mib": Column("Memory, MiB", "activations", count),
+    "utilisation_percent": Column("Of the peak", "FLOP/s, % ↑", digits=1),
+    "seconds_a_million_tokens": Column("Seconds a", "million tokens ↓", significant, digits=3),
+    "compared": Column("", "Compared at", _text, numeric=False),
+    "batch_of": Column("Batch", "", _text, numeric=False, part=str),
+    "speed_of": Column("Tokens per second ↑", "", significant, digits=3, part=str),
+    "peak_of": Column("Peak memory, MiB ↓", "", significant, digits=3, part=str),
+    "change": Column("", "Switched on", _text, numeric=False),
+    "precision": Column("", "Precision", _text, numeric=False),
+    "varied_speed": Column("Tokens per second ↑", "measured", count),
+    "speed_ratio": Column("Tokens per second ↑", "ratio", digits=2),
+    "varied_peak": Column("Peak memory, MiB ↓", "measured", count),
+    "peak_ratio": Column("Peak memory, MiB ↓", "ratio", digits=2),
+    "training_loss_at_end": Column("Training loss", "at the end ↓", digits=3),
     "script_share": Column("Characters by script, %", "", digits=1),
 }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from jadapt.reporting import dynamics, effects, ledger, quality, rates, summaries
+from jadapt.reporting import card_tables, dynamics, effects, ledger, quality, rates, summaries
 from jadapt.reporting.present import INTERVAL, MARK, present
 from jadapt.reporting.runs import Tables
 from jadapt.reporting.segmentation import segmentation_table
@@ -30,10 +30,17 @@ MADE: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "corpora": lambda found: summaries.corpora_table(found.corpora),
     "segmentation": lambda found: segmentation_table(found.segmentation),
     "tokenizers": lambda found: tokenizers_table(found.tokenizers),
+    "card_methods": lambda found: card_tables.methods_table(found.card),
+    "card_comparison": lambda found: card_tables.comparison_table(found.card),
+    "card_gains": lambda found: card_tables.gains_table(found.card),
+    "card_precisions": lambda found: card_tables.precisions_table(found.card),
 }
 CLAIMS = {"claims": ledger.MEASUREMENT, "claims_arithmetic": ledger.ARITHMETIC}
 # Columns that tell rows apart.
-ROWS = ("method", "setting", "variant", "measured_on", "tokenizer", "segmenter", "domain", "source")
+ROWS = (
+    "method", "setting", "variant", "measured_on", "tokenizer", "segmenter", "domain", "source",
+    "trained", "batch", "compared", "change", "precision",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

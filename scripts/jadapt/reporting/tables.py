@@ -8,6 +8,7 @@ import pandas as pd
 
 from jadapt.errors import UserError
 from jadapt.files import atomic, write_text
+from jadapt.reporting import card
 from jadapt.reporting.markup import latex
 from jadapt.reporting.present import present
 
@@ -193,6 +194,7 @@ READERS = {
     "grid": read_grid,
     "segmentation": read_segmentation,
     "tokenizers": read_tokenizers,
+    "card": card.read,
 }
 
 
