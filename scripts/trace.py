@@ -48,8 +48,8 @@ def main() -> None:
 def published(study: studies.Study) -> tuple[Path, dict]:
     """Return the results to look at: those of this machine, or else the released ones."""
     if (study.results / released.MANIFEST).is_file():
-        return study.results, study.manifest()
-    return study.released, released.read(study.released)
+        return study.results, trace.with_card(study.manifest())
+    return study.released, trace.with_card(released.read(study.released))
 
 
 def trace_figure(name: str, study: studies.Study, folder: Path, manifest: dict) -> None:
@@ -63,7 +63,10 @@ def trace_figure(name: str, study: studies.Study, folder: Path, manifest: dict) 
         print(f"  {path}: sha256 {sha256_file(path)}")
     print(f"made by\n  {notebooks[name]}: sha256 {sha256_file(notebooks[name])}")
     names = [table for table in facts["tables"] if table in manifest["tables"]]
-    names = names if len(names) == len(facts["tables"]) else list(manifest["tables"])
+    if "card" in facts["tables"] and not names:
+        raise UserError(f"{facts['kind']} '{name}': {released.CARD} holds nothing yet")
+    if len(names) < len(facts["tables"]):
+        names = [table for table in manifest["tables"] if table != "card"]
     print_tables(names, folder, manifest)
     found = [
         (run["run"], run["seed"], table)
@@ -76,14 +79,19 @@ def print_tables(names: list[str], folder: Path, manifest: dict) -> None:
     """Print the tables and whether they are those of the manifest."""
     print("from tables")
     for name in names:
-        path, table = folder / f"{name}.csv", manifest["tables"][name]
+        path, table = trace.table_file(name, folder), manifest["tables"][name]
         same = path.is_file() and sha256_file(path) == table["sha256"]
         note = "" if same else " (NOT the file that is there)"
-        print(f"  {path}: {table['rows']} rows, sha256 {table['sha256']}{note}")
+        rows = f"{table['rows']} rows, " if "rows" in table else ""
+        print(f"  {path}: {rows}sha256 {table['sha256']}{note}")
 
 
 def print_rest(found: list, names: list[str], study: studies.Study, manifest: dict) -> None:
     """Print the runs behind tables, what all of them are made from, and the searches."""
+    if names == ["card"]:
+        print("measured by itself")
+        print("\n".join(trace.measured_by_itself(manifest["tables"]["card"])))
+        return
     if found:
         print("from runs")
         print("\n".join(trace.chain(manifest, found, study.results)))
@@ -98,7 +106,8 @@ def print_rest(found: list, names: list[str], study: studies.Study, manifest: di
 
 def read_paper(study: studies.Study, folder: Path, manifest: dict) -> numbers.Paper:
     """Return the numbers of the paper, from the tables that the manifest names."""
-    paths = {name: folder / f"{name}.csv" for name in READERS if name in manifest["tables"]}
+    there = [name for name in READERS if name in manifest["tables"]]
+    paths = {name: trace.table_file(name, folder) for name in there}
     ledger = claims.read(CLAIMS, schemas.read_yaml(Path("config/corpora.yaml"))["domains"])
     return numbers.Paper(
         origins.Sources(
@@ -152,8 +161,13 @@ def print_number(
     if names:
         print_tables(names, folder, manifest)
     for part in cells:
-        print(f"rows of {part.table}.csv")
-        text = part.rows.drop(columns=["study"], errors="ignore").assign(line=part.lines)
+        of_card = part.table == "card"
+        print(f"rows of {released.CARD}, by part" if of_card else f"rows of {part.table}.csv")
+        # What all rows of a card have in common is told once, below.
+        common = ["study", *(("device", "commit", "shape", "versions") if of_card else ())]
+        text = part.rows.drop(columns=common, errors="ignore").assign(line=part.lines)
+        if of_card:
+            text = text.dropna(axis="columns", how="all")
         print(text.to_string(index=False))
     print_rest(trace.runs_behind(cells, number, manifest), names, study, manifest)
 

@@ -74,6 +74,8 @@ def tables(arguments: argparse.Namespace, published: dict) -> list[str]:
     if arguments.figure:
         notebook = read_json(studies.ROOT / "notebooks" / f"{arguments.figure}.ipynb")
         read_by_it = notebook["metadata"]["jadapt"]["tables"]
+        if "card" in read_by_it:
+            raise UserError(f"figure '{arguments.figure}': measured on a GPU, not by the study")
         # Verdicts on claims, the only other thing that notebooks read, rest on all tables.
         if set(read_by_it) <= set(names):
             names = read_by_it

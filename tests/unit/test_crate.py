@@ -6,7 +6,9 @@ import re
 import zipfile
 
 import pytest
+from rocrate.rocrate import ROCrate
 
+import card_example
 import released_example
 from jadapt import schemas, studies
 from jadapt.files import sha256_file, write_json
@@ -84,3 +86,13 @@ def test_the_citation_is_complete_and_that_of_the_paper():
     literature = schemas.read_yaml(studies.ROOT / "paper/literature.yaml")
     title = re.search(r'set title = "([^"]*)" ~ names\.nemo', template).group(1)
     assert " ".join(CITATION["title"].split()) == title + literature["names"]["nemo"]
+
+
+def test_what_was_measured_on_a_gpu_goes_along_where_it_is_released(tmp_path):
+    assert crate._add_card(ROCrate(), tmp_path) == {}
+    card_example.release(tmp_path / "paper/released/efficiency")
+    made = ROCrate()
+    record = crate._add_card(made, tmp_path)["card"]
+    assert record.id == "paper/released/efficiency/SHA256SUMS"
+    names = {path.name for path in (tmp_path / "paper/released/efficiency").iterdir()}
+    assert {e.id.rpartition("/")[2] for e in made.get_by_type("File")} >= names

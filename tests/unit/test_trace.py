@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import card_example
 import released_example
 import reporting_example as example
 from jadapt import studies
@@ -30,9 +31,9 @@ def released(tmp_path_factory):
     return folder, released_example.write(folder, settings, tasks=TASKS)
 
 
-def paper_of(folder, settings):
+def paper_of(folder, settings, **more):
     """The numbers of the paper that is made from released tables."""
-    paths = {name: folder / f"{name}.csv" for name in READERS}
+    paths = {name: folder / f"{name}.csv" for name in READERS} | more
     found = read_tables({name: path for name, path in paths.items() if path.exists()})
     return numbers.Paper(
         origins.Sources(
@@ -52,6 +53,19 @@ def paper(released):
 def published():
     folder = studies.ROOT / "paper/released/mini"
     return paper_of(folder, read_json(folder / "manifest.json")["settings"])
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """Made-up measurements on a GPU, released."""
+    return card_example.release(tmp_path_factory.mktemp("card") / "efficiency")
+
+
+@pytest.fixture(scope="module")
+def carded(record):
+    folder = studies.ROOT / "paper/released/mini"
+    settings = read_json(folder / "manifest.json")["settings"]
+    return paper_of(folder, settings, card=record)
 
 
 def same(first, second) -> bool:
@@ -111,24 +125,66 @@ def test_numbers_are_computed_again_from_what_they_depend_on(published):
 
 
 def test_programs_of_tables_are_those_of_the_rules():
-    rules = "".join(path.read_text() for path in (studies.ROOT / "rules").glob("*.smk"))
+    # What is measured by itself is called by hand.
+    files = [*(studies.ROOT / "rules").glob("*.smk"), studies.ROOT / "Makefile"]
+    rules = "".join(path.read_text() for path in files)
     for table, scripts in trace.SCRIPTS.items():
         for script in scripts:
             assert f"python {script}" in rules, table
 
 
 @pytest.mark.parametrize("name", [*printed.MADE])
-def test_notebooks_make_the_tables_that_are_traced(published, name, tmp_path):
+def test_notebooks_make_the_tables_that_are_traced(carded, record, name, tmp_path):
     notebook = json.loads((studies.ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
     needed = notebook["metadata"]["jadapt"]["tables"]
     assert set(needed) == set(origins.OF_TABLE[name])
     code = [c["source"] for c in notebook["cells"] if c["cell_type"] == "code"]
     given = {t: str(studies.ROOT / f"paper/released/mini/{t}.csv") for t in needed}
+    given |= {"card": str(record)} if "card" in needed else {}
     # The first cell holds the parameters.
     exec("\n".join("".join(part) for part in code[1:]), given | {"output": str(tmp_path / name)})
     frame = tables.load_table(tmp_path / f"{name}.csv")
-    expected = present(published.table(name)[0])
+    expected = present(carded.table(name)[0])
     assert present(frame).rows == expected.rows
+
+
+def test_every_number_of_a_card_leads_to_its_rows(carded):
+    """Sentences and tables: a name, the same value computed again, and lines of the CSVs."""
+    found = [
+        each for each in carded.injections
+        if "card.typ.j2" in each.place or str(each.name).startswith("table.card_")
+    ]  # fmt: skip
+    assert len(found) > 400
+    measured = 0
+    for each in found:
+        assert each.name is not None, each
+        number = carded.number(each.name)
+        assert same(number.value, each.value), each
+        assert number.tables or number.files, each
+        if each.name.startswith(("card.", "table.card_")) and number.tables:
+            assert number.tables == ("card",) and number.runs is None, each
+            measured += 1
+            # Each takes all rows: numbers beside each other are alike.
+            if measured % 10 == 0:
+                assert same(number.value_of(number.measured), number.value), each
+    assert measured > 400
+
+
+def test_a_cell_of_a_card_is_a_line_of_its_part(carded, record):
+    (part,) = trace.cells(carded.number("table.card_methods.sft.2_2_048.peak_mib"))
+    row = part.rows.iloc[0]
+    assert (len(part.rows), row["part"], row["label"]) == (1, "methods", "sft")
+    line = (record.parent / "methods.csv").read_text().splitlines()[part.lines[0] - 1]
+    assert line.startswith("nemo,sft,2,2048,")
+    # A ratio has both sides, with their repeats.
+    (part,) = trace.cells(carded.number("card.compared.full_fine_tuning.same.speed"))
+    assert set(part.rows["part"]) == {"speed"}
+    assert set(part.rows["stack"]) == {"nemo", "transformers"}
+
+
+def test_a_study_without_a_card_says_so(published):
+    with pytest.raises(UserError, match="paper/released/efficiency holds nothing yet"):
+        published.number("table.card_methods.sft.2_2_048.peak_mib")
 
 
 def test_a_number_of_the_base_model_is_one_row(paper):

@@ -13,7 +13,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from jadapt.files import read_json, sha256_file
-from jadapt.released import MANIFEST
+from jadapt.released import CARD, CARD_RECORD, MANIFEST
 from jadapt.studies import Study
 
 WORKFLOW = ("Snakefile", "rules", "scripts", "notebooks", "config", "envs", "paper", "profiles")
@@ -53,6 +53,7 @@ def build(study: Study, manifest: dict, citation: dict, root: Path) -> ROCrate:
         })
         for name in manifest["tables"]
     }  # fmt: skip
+    tables |= _add_card(crate, root)
     _add(crate, study.results / MANIFEST, f"results/{MANIFEST}", {"name": "manifest"})
     figures = _add_printed(crate, study, root, tables)
     paper = study.results / "paper" / "paper.pdf"
@@ -107,6 +108,17 @@ def _add_runs(crate: ROCrate, study: Study, manifest: dict, workflow: Any) -> li
             "description": f"commit {run['commit']}, {run['device']}, {run['seconds']:.1f} s",
         }))  # fmt: skip
     return evaluations
+
+
+def _add_card(crate: ROCrate, root: Path) -> dict[str, Any]:
+    """Add what was measured on a GPU by itself, if it is released; return its record by name."""
+    if not (root / CARD_RECORD).is_file():
+        return {}
+    added = {
+        path.name: _add(crate, path, f"{CARD}/{path.name}", {"name": f"GPU {path.stem}"})
+        for path in sorted((root / CARD).iterdir())
+    }
+    return {"card": added[Path(CARD_RECORD).name]}
 
 
 def _add_printed(crate: ROCrate, study: Study, root: Path, tables: dict[str, Any]) -> list[Any]:

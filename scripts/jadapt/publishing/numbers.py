@@ -28,6 +28,7 @@ from jadapt.publishing.origins import (
     Sources,
     only,
 )
+from jadapt.released import CARD
 from jadapt.reporting import expressions, ledger, paper, printed, quality, summaries
 from jadapt.reporting.labels import BASE
 from jadapt.reporting.runs import Method, Tables, methods
@@ -243,6 +244,8 @@ class Paper:
             raise UserError(f"number '{name}': no table '{table}'{nearest(table, known)}")
         for needed in OF_TABLE.get(table, ()):
             if getattr(self.sources.tables, needed) is None:
+                if needed == "card":
+                    raise UserError(f"number '{name}': {CARD} holds nothing yet, which it is of")
                 raise UserError(f"number '{name}': this study has no {needed}.csv, which it is of")
         cell = self.cells(table).get(name)
         if cell is None:
@@ -255,7 +258,9 @@ class Paper:
             return replace(found, scripts=("scripts/judge_claims.py", *scripts))
         runs, part, again = None, self.sources.tables, None
         method = cell.row.split(".")[0]
-        if method in summaries.adapted(part.metrics) or method == BASE:
+        # The methods of a card are measured by themselves: no run of the study is theirs.
+        of_run = OF_TABLE[table] != ("card",)
+        if of_run and method in [*summaries.adapted(part.metrics), BASE]:
             runs = (BASE, method)
             if table in ("effects", "transfer"):
                 runs = tuple(dict.fromkeys([*runs, quality.reference_method(part.metrics)]))

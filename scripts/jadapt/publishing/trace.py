@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from jadapt.errors import UserError
+from jadapt.files import read_json, sha256_file
 from jadapt.publishing.origins import Number
+from jadapt.released import CARD, CARD_RECORD, MACHINE
 
 SHOWN = 12
 # Numbers of a table that name a row; where no measurement counts, what was counted may.
-KEYS = ("seed", "step")
+KEYS = ("seed", "step", "rows", "length", "repeat")
 COUNTS = ("n",)
 # Where a row of each table of measurements comes from.
 BEHIND = {
@@ -31,6 +33,7 @@ SCRIPTS = {
     "grid": ("scripts/search.py", "scripts/collect.py"),
     "corpora": ("scripts/build_corpus.py", "scripts/tabulate_corpora.py"),
     "segmentation": ("scripts/train_segmenter.py", "scripts/evaluate_segmentation.py"),
+    "card": ("benchmarks/bench_gpu.py", "scripts/release_efficiency.py"),
     "tokenizers": ("scripts/study_tokenizer.py", "scripts/study_models.py", "scripts/collect.py"),
 }
 # What a number may meet in a table that was changed, such as a row that is no longer found.
@@ -170,8 +173,33 @@ def scripts(number: Number, tables: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*made, *number.scripts]))
 
 
+def with_card(manifest: dict) -> dict:
+    """Return a manifest with what was measured on a GPU by itself among its tables, if released."""
+    record = Path(CARD_RECORD)
+    if not record.is_file():
+        return manifest
+    machine = read_json(Path(CARD, MACHINE))
+    facts = {"sha256": sha256_file(record), "commit": machine["commit"]}
+    facts |= {"device": machine["device"], "versions": machine["versions"]}
+    return {**manifest, "tables": {**manifest["tables"], "card": facts}}
+
+
+def table_file(name: str, folder: Path) -> Path:
+    """Return the file of a table; that of a GPU's measurements is the record of its files."""
+    return Path(CARD_RECORD) if name == "card" else folder / f"{name}.csv"
+
+
+def measured_by_itself(facts: dict) -> list[str]:
+    """Return the lines from a GPU's measurements to the machine and the code."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    return [f"  commit {facts['commit']}, {facts['device']}", f"  {versions}"]
+
+
 def briefly(number: Number, manifest: dict) -> str:
     """Return one line: the tables or files, the runs, the commit."""
+    if number.tables == ("card",):
+        commit = manifest["tables"]["card"]["commit"][:SHOWN]
+        return f"from {CARD}; commit {commit}"
     files = [*(f"{name}.csv" for name in number.tables), *number.files]
     runs = ""
     if any(table in BEHIND for table in number.tables):
