@@ -25,6 +25,7 @@ from jadapt.files import sha256_file, write_json
 from jadapt.methods.base import Method
 from jadapt.models import scratch
 from jadapt.training import memory, provenance
+from jadapt.training.fast import recording
 from jadapt.training.module import AdaptationModule
 from jadapt.training.sequence import Places, Run
 
@@ -56,7 +57,7 @@ class Clock(Callback):
         _wait(self.device)
         self.warm_seconds = time.perf_counter() - self.started
         if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+            recording.reset_peak()
         self.waited_before = self.stream.seconds if self.stream else 0.0
         self.started = time.perf_counter()
 

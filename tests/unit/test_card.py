@@ -74,6 +74,21 @@ def test_an_earlier_release_is_replaced_as_a_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_tables_may_be_of_different_commits_and_the_text_names_each(tmp_path):
+    rows = [
+        {**row, "commit": "b" * 40 if row["part"] == "speed" else row["commit"]}
+        for row in example.rows()
+    ]
+    assert released(tmp_path, rows).returncode == 0
+    folder = tmp_path / "efficiency"
+    assert set(json.loads((folder / "machine.json").read_text())["commit"].split()) == {
+        "a" * 40, "b" * 40,
+    }  # fmt: skip
+    assert "b" * 40 in (folder / "speed.csv").read_text()
+    about = card_findings.context(card.read(folder / "SHA256SUMS"))
+    assert sorted(about["commits"]) == ["a" * 12, "b" * 12] and not about["changed"]
+
+
 def edited(**changes):
     rows = example.rows()
     rows[3] = {**rows[3], **changes}
@@ -84,7 +99,7 @@ def edited(**changes):
     ("rows", "message"),
     [
         (edited(device="NVIDIA L4"), "more than one device: NVIDIA H100 80GB HBM3 (89 rows)"),
-        (edited(commit="b" * 40), "rows of more than one commit"),
+        (edited(commit="b" * 40), "rows of more than one commit in part '"),
         (edited(versions="torch=1"), "rows of more than one versions"),
         ([{**row, "shape": "tiny"} for row in example.rows()], "rows of the shape 'tiny'"),
         ([{**row, "commit": "unknown"} for row in example.rows()], "of an unknown commit"),

@@ -1,8 +1,45 @@
 """What a point of a search says of itself."""
 
 import json
+from types import SimpleNamespace
 
-from jadapt.evaluation.search import costs
+import pytest
+
+import tiny_model
+import tiny_study
+from jadapt.evaluation.search import RESULT, Search, costs
+
+
+class Stopped(Exception):
+    """Stands for the end of a process."""
+
+
+def test_a_point_that_was_trained_but_not_evaluated_gives_the_same_result(
+    study, tmp_path, monkeypatch
+):
+    bytes_of_tokens = [b"", b"", b"", *(b"x" for _ in range(3, tiny_model.VOCABULARY))]
+    tokenizer = SimpleNamespace(**vars(tiny_study.TOKENIZER), token_bytes=lambda: bytes_of_tokens)
+    settings = {
+        "run": "sft", "ablation": "", "rates": [1e-2], "seeds": [1], "batch_size": 4,
+        "maximum_tokens": 200,
+        "variants": [{"name": "", "settings": {**tiny_study.SETTINGS, "sequence": ["first"]}}],
+    }  # fmt: skip
+
+    def search(folder):
+        tokens = {domain: study / "tokens" / domain for domain in tiny_study.DOMAINS}
+        return Search(settings, "tiny", study / "model", tokens, tokenizer, tmp_path / folder)
+
+    whole = search("whole").run()
+
+    def stop(*unused):
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "_evaluate", stop)
+        with pytest.raises(Stopped):
+            search("stopped").run()
+    assert not list((tmp_path / "stopped").rglob(RESULT))
+    assert search("stopped").run() == whole
 
 
 def test_the_speed_of_a_point_is_not_that_of_its_start(tmp_path):

@@ -14,6 +14,7 @@ from statistics import mean, median
 import numpy as np
 from transformers import PreTrainedModel
 
+from jadapt import seals
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
 from jadapt.errors import UserError
@@ -146,6 +147,9 @@ class Search:
             if known is not None:
                 return known
             print(label, file=sys.stderr, flush=True)
+            # Trained but not evaluated when it was stopped: its model is evaluated in the precision
+            # that it has in memory, so it is trained again, from its last checkpoint.
+            ranks.first(lambda: (folder / self.task / seals.FOLDER_RECORD).unlink(missing_ok=True))
             places = Places(self.model, self.tokens, folder, folder)
             run = Run(point.settings, places, self.tokenizer, self._module)
             try:

@@ -65,10 +65,17 @@ def faults(rows: list[dict]) -> list[str]:
     """Return why rows cannot be released, in words; an empty list if they can."""
     found = []
     for key in OF_MACHINE:
-        of = Counter(str(row[key]) for row in rows)
-        if len(of) > 1:
-            counts = ", ".join(f"{value[:60]} ({count} rows)" for value, count in of.most_common())
-            found.append(f"rows of more than one {key}: {counts}; measure in a folder for each")
+        # Tables may be of different commits, as a benchmark goes on for days; none is of two.
+        tables = [row["part"] if key == "commit" else "" for row in rows]
+        for table in dict.fromkeys(tables):
+            own = (row for row, part in zip(rows, tables, strict=True) if part == table)
+            of = Counter(str(row[key]) for row in own)
+            if len(of) > 1:
+                counts = ", ".join(f"{text[:60]} ({n} rows)" for text, n in of.most_common())
+                where = f" in part '{table}'" if table else ""
+                found.append(
+                    f"rows of more than one {key}{where}: {counts}; measure in a folder for each"
+                )
     if any(row["shape"] == TINY for row in rows):
         found.append(f"rows of the shape '{TINY}', which only tries the benchmark out")
     if any(row["commit"] in (None, "", "unknown") for row in rows):
@@ -100,7 +107,8 @@ def machine(rows: list[dict], absent: list[dict]) -> dict[str, Any]:
     return {
         "format_version": CARD_FORMAT,
         "device": first["device"],
-        "commit": first["commit"],
+        # Of several commits, each row has its own as well.
+        "commit": " ".join(dict.fromkeys(row["commit"] for row in rows)),
         "shape": first["shape"],
         "versions": dict(pair.split("=", 1) for pair in first["versions"].split()),
         **{key: first[key] for key in common if first.get(key) is not None},
@@ -118,6 +126,8 @@ def publish(rows: list[dict], absent: list[dict], target: Path) -> list[Path]:
     """
     facts = machine(rows, absent)
     left_out = {"part", "case", *OF_MACHINE, *(key for key in OF_MEASURING if key in facts)}
+    if len({row["commit"] for row in rows}) > 1:
+        left_out.discard("commit")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
         new, old = Path(name) / "new", Path(name) / "old"

@@ -198,7 +198,7 @@ def measured_by_itself(facts: dict) -> list[str]:
 def briefly(number: Number, manifest: dict) -> str:
     """Return one line: the tables or files, the runs, the commit."""
     if number.tables == ("card",):
-        commit = manifest["tables"]["card"]["commit"][:SHOWN]
+        commit = ", ".join(c[:SHOWN] for c in manifest["tables"]["card"]["commit"].split())
         return f"from {CARD}; commit {commit}"
     files = [*(f"{name}.csv" for name in number.tables), *number.files]
     runs = ""

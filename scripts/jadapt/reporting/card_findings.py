@@ -34,6 +34,8 @@ from jadapt.reporting.card_tables import BEST_BATCH, NOTHING, SAME_BATCH
 from jadapt.reporting.labels import join_words
 from jadapt.reporting.template import lower_first
 
+COMMIT_SHOWN = 12
+
 # Parts of the benchmark that nothing was measured of.
 ABSENT_PARTS = {
     CHECKS: "the comparison of the fast path with the plain one",
@@ -59,15 +61,15 @@ def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
     if table is None:
         return None
     first = table.iloc[0]
-    commit = str(first["commit"])
+    commits = str(first["commit"]).split()
     compared = card_tables.comparison_table(table) if card.has(table, SPEED) else None
     return {
         "device": first["device"],
         "known_shape": first["shape"] == SHAPE,
         "shape": first["shape"],
         "versions": first["versions"],
-        "commit": commit.removesuffix(CHANGED),
-        "changed": commit.endswith(CHANGED),
+        "commits": [commit.removesuffix(CHANGED)[:COMMIT_SHOWN] for commit in commits],
+        "changed": any(commit.endswith(CHANGED) for commit in commits),
         "warmup": first["warmup"],
         "steps": first["steps"],
         "rank": int(LOW_RANK.partition(" r")[2]),

@@ -102,8 +102,7 @@ def out_of_memory(
 def device_memory() -> tuple[int, int]:
     """Return the bytes of the device in use and the peak of this process; of the host on a CPU."""
     if torch.cuda.is_available():
-        used = torch.cuda.max_memory_allocated() + recording.hidden_bytes()
-        return torch.cuda.mem_get_info()[1], used
+        return torch.cuda.mem_get_info()[1], recording.peak_bytes()
     import psutil
 
     from jadapt.training.meters import peak_memory_mib

@@ -181,7 +181,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def reset_peak_memory() -> None:
     """Let `peak_memory_mib` count from now on, where the system can (Linux, CUDA)."""
     if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+        recording.reset_peak()
     try:
         # Linux, proc(5): writing 5 sets the peak resident size to the present one.
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
@@ -192,7 +192,7 @@ def reset_peak_memory() -> None:
 def peak_memory_mib() -> float:
     """Return the peak memory of this process in MiB: on the GPU if there is one, else resident."""
     if torch.cuda.is_available():
-        return (torch.cuda.max_memory_allocated() + recording.hidden_bytes()) / MEBIBYTE
+        return recording.peak_bytes() / MEBIBYTE
     status = Path("/proc/self/status")
     if status.exists():
         # In KiB; unlike getrusage's, this peak can be reset.

@@ -29,9 +29,28 @@ WARM_UP = 3
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
-def hidden_bytes() -> int:
-    """Return the bytes that recordings hold and the allocator's own count leaves out."""
-    return sum(recorder.hidden_bytes for recorder in _recorders)
+# The peak before the newest recording; the allocator counts a recording while it is made only.
+_earlier_peak = 0
+
+
+def reset_peak() -> None:
+    """Let `peak_bytes` count from now on."""
+    global _earlier_peak
+    torch.cuda.reset_peak_memory_stats()
+    _earlier_peak = 0
+
+
+def peak_bytes() -> int:
+    """Return the peak of the GPU's memory in use, that of replayed recordings included."""
+    hidden = sum(recorder.hidden_bytes for recorder in _recorders)
+    return max(_earlier_peak, torch.cuda.max_memory_allocated() + hidden)
+
+
+def _end_of_recording() -> None:
+    """Keep the peak so far, in which the memory of a recording was counted as it was made."""
+    global _earlier_peak
+    _earlier_peak = max(_earlier_peak, torch.cuda.max_memory_allocated())
+    torch.cuda.reset_peak_memory_stats()
 
 
 class Recorder:
@@ -79,6 +98,7 @@ class Recorder:
             self._graphs.warm_up(recording.try_once)
         recording.record(self._capture)
         if self._graphs:
+            _end_of_recording()
             self.hidden_bytes = self._graphs.hidden_bytes()
         return recording
 
