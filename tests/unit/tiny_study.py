@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -135,3 +136,12 @@ def run(study: Path, work: Path, module, **settings) -> Run:
     tokens = {domain: study / "tokens" / domain for domain in DOMAINS}
     places = Places(study / "model", tokens, work / "checkpoints", work / "output")
     return Run({**SETTINGS, **settings}, places, TOKENIZER, module)
+
+
+def losses(study: Path, work: Path, module, **settings) -> list[float]:
+    """Train and return the loss of every step."""
+    training = run(study, work, module, log_interval=1, **settings)
+    training.train()
+    training.publish()
+    lines = [json.loads(line) for line in (work / "output/train.jsonl").read_text().splitlines()]
+    return [line["training_loss"] for line in lines if "training_loss" in line]
