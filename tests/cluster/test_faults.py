@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from on_slurm import SITE, wait_for
@@ -66,10 +67,12 @@ def test_each_fault_of_a_job_or_node_leaves_the_metrics_as_they_were(study, undo
         assert {state for _, state in slurm.queue().values()} == {"PENDING"}
         slurm.ask("scontrol", "update", f"nodename={node}", "state=resume")
 
-        # One training is stopped until its time is over ...
-        study.freeze("lora/seed1", process)
-        # ... one is put back into the queue ...
-        study.freeze("replay/seed1", process)
+        # One training is stopped until its time is over and one is put back into the queue; both
+        # are watched at once, since either may be the first to have a checkpoint ...
+        with ThreadPoolExecutor() as watchers:
+            list(
+                watchers.map(lambda run: study.freeze(run, process), ("lora/seed1", "replay/seed1"))
+            )
         requeued, _ = slurm.queue()[comment("replay")]
         slurm.ask("scontrol", "requeue", requeued)
         # ... and one, which waited for the search that ran out of memory, is cancelled.
