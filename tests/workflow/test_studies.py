@@ -17,10 +17,18 @@ def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study):
     # How words are segmented and text is tokenized is studied in the default study alone.
     alone = ("segment", "study_", "raw_corpus")
     assert names == {name for name in planned["config"] if not name.startswith(alone)}
-    for name in ("corpus", "ablation", "initial_model"):
+    for name in ("corpus", "initial_model"):
         assert planned[study][name] == planned["config"][name]
-    methods = yaml.safe_load((edited.path / f"config/{study}.yaml").read_text())["methods"]
-    assert planned[study]["search"] == len(methods) >= planned["config"]["search"]
+    default, own = (
+        yaml.safe_load((edited.path / f"config/{name}.yaml").read_text())
+        for name in ("config", study)
+    )
+    assert planned[study]["search"] == len(own["methods"]) >= planned["config"]["search"]
+    # A GPU has more precisions to compare.
+    assert planned[study]["ablation"] == len(own["ablations"])
+    assert set(own["ablations"]) - set(default["ablations"]) == (
+        {"sft_precision", "lora_precision"} if study == "smollm" else set()
+    )
 
 
 def test_a_job_on_a_gpu_asks_for_one_and_others_for_none(edited):
