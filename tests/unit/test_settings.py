@@ -243,7 +243,7 @@ def test_the_other_studies_are_valid_and_have_the_same_methods(name):
             "unknown key 'training.fast.compile'; did you mean 'compile_layers'?",
         ),
         (
-            {"training__precision": "16-mixed"},
+            {"training__precision": "16-mixed", "training__fast__fused_optimiser": True},
             "fast.fused_optimiser does not go with precision 16-mixed",
         ),
         (
