@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from jadapt.errors import UserError
-from jadapt.files import atomic, write_text
+from jadapt.files import atomic, read_log, write_text
 
 ROWS = "rows.jsonl"
 COLUMNS = [
@@ -26,15 +26,9 @@ CHECKS = [
 
 def read(path: Path) -> list[dict]:
     """Read the rows of earlier calls; one cut off by the end of a process is taken away."""
-    if not path.exists():
-        return []
-    rows = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    rows = read_log(path)
+    if path.exists():
+        write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
     return rows
 
 

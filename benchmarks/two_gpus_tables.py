@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from statistics import median
 
-from jadapt.errors import UserError
-from jadapt.files import atomic, write_text
+from gpu_tables import ROWS, read
 
-ROWS = "rows.jsonl"
+from jadapt.errors import UserError
+from jadapt.files import atomic
+
 DEVICES = {"one": 1, "ddp": 2, "fsdp2": 2}
 METHODS = ["sft", "lora"]
 COLUMNS = [
@@ -19,20 +19,6 @@ COLUMNS = [
     "peak_mib", "loading_seconds", "warmup_seconds", "trainable_parameters", "device", "shape",
     "weights", "versions", "commit",
 ]  # fmt: skip
-
-
-def read(path: Path) -> list[dict]:
-    """Read the rows of earlier calls; one cut off by the end of a process is taken away."""
-    if not path.exists():
-        return []
-    rows = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
-    return rows
 
 
 def write(output: Path) -> None:

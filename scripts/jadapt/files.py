@@ -40,6 +40,28 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replaced_folder(target: str | Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of ``target`` on success, whole or not at all.
+
+    On failure ``target`` stays as it was.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
+        new, old = Path(name) / "new", Path(name) / "old"
+        new.mkdir()
+        yield new
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+
+
 def free_space(directory: str | Path) -> str:
     """Tell how much room is left for files in a folder, in words."""
     return f"{shutil.disk_usage(directory).free / 2**20:,.0f} MiB free"
@@ -105,6 +127,21 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
                 yield json.loads(line)
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise UserError(f"{path}:{number}: not a line of UTF-8 JSON ({error})") from error
+
+
+def read_log(path: str | Path) -> list[dict]:
+    """Return the objects of a JSON-lines log that was or is being written; [] without a file.
+
+    The last line may be a part of one, where a process ended or writes at this moment.
+    """
+    path = Path(path)
+    records = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            records.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return records
 
 
 def named_path(text: str) -> tuple[str, Path]:

@@ -17,6 +17,24 @@ class Killed(Exception):
     """Stands for the end of the process: nothing after it runs."""
 
 
+def train_until(monkeypatch, run, step):
+    """Train a run that is killed within its ``step``-th micro-batch."""
+    calls = 0
+    original = AdaptationModule.training_step
+
+    def training_step(self, *arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            raise Killed
+        return original(self, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AdaptationModule, "training_step", training_step)
+        with pytest.raises(Killed):
+            run.train()
+
+
 def lines(work):
     return [json.loads(line) for line in (work / "output/train.jsonl").read_text().splitlines()]
 
@@ -52,20 +70,8 @@ def test_a_run_learns_and_a_killed_one_ends_the_same(name, study, module, tmp_pa
 
     # Stopped in the second task, one step before a checkpoint is due, and started again by a new
     # process: nothing but the files is left.
-    calls = 0
-    original = AdaptationModule.training_step
-
-    def training_step(self, *arguments, **options):
-        nonlocal calls
-        calls += 1
-        if calls == 12 + 7 + 1:
-            raise Killed
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(AdaptationModule, "training_step", training_step)
-    with pytest.raises(Killed):
-        tiny_study.run(study, tmp_path / "killed", module, **settings).train()
-    monkeypatch.undo()
+    run = tiny_study.run(study, tmp_path / "killed", module, **settings)
+    train_until(monkeypatch, run, 12 + 7 + 1)
     assert not (tmp_path / "killed/output").exists()
     assert (tmp_path / "killed/checkpoints/second/step=4.ckpt").exists()
     torch.manual_seed(12345)
@@ -119,20 +125,8 @@ def test_a_run_killed_between_steps_of_several_micro_batches_ends_the_same(
 ):
     settings = {"micro_batch_size": 2, "sequence": ["first"], **tiny_study.RUNS["lora"]}
     tiny_study.run(study, tmp_path / "whole", module, **settings).train()
-    calls = 0
-    original = AdaptationModule.training_step
-
-    def training_step(self, *arguments, **options):
-        nonlocal calls
-        calls += 1
-        if calls == 6 * 2 + 1:
-            raise Killed
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(AdaptationModule, "training_step", training_step)
-    with pytest.raises(Killed):
-        tiny_study.run(study, tmp_path / "killed", module, **settings).train()
-    monkeypatch.undo()
+    run = tiny_study.run(study, tmp_path / "killed", module, **settings)
+    train_until(monkeypatch, run, 6 * 2 + 1)
     tiny_study.run(study, tmp_path / "killed", module, **settings).train()
     whole, killed = (tmp_path / name / "checkpoints/first" for name in ("whole", "killed"))
     assert weights(killed / "model") == weights(whole / "model")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from jadapt import seals
 from jadapt.errors import UserError
-from jadapt.files import atomic, write_json
+from jadapt.files import atomic, replaced_folder, write_json
 from jadapt.publishing.release import few
 from jadapt.released import CARD_FORMAT, MACHINE
 
@@ -128,24 +127,13 @@ def publish(rows: list[dict], absent: list[dict], target: Path) -> list[Path]:
     left_out = {"part", "case", *OF_MACHINE, *(key for key in OF_MEASURING if key in facts)}
     if len({row["commit"] for row in rows}) > 1:
         left_out.discard("commit")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
-        new, old = Path(name) / "new", Path(name) / "old"
-        new.mkdir()
+    with replaced_folder(target) as new:
         for part in dict.fromkeys(row["part"] for row in rows):
             own = [row for row in rows if row["part"] == part]
             columns = dict.fromkeys(key for row in own for key in row if key not in left_out)
             _write(new / f"{part}.csv", list(columns), own)
         write_json(new / MACHINE, facts)
         seals.seal_folder(new)
-        if target.exists():
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
     return sorted(target.iterdir())
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from jadapt.errors import UserError
-from jadapt.files import sha256_file, write_json
+from jadapt.files import replaced_folder, sha256_file, write_json
 from jadapt.origin import CHANGED
 from jadapt.released import CARD, MANIFEST, difference_in_words
 from jadapt.studies import Study
@@ -104,22 +103,11 @@ def publish(results: Path, manifest: dict, target: Path) -> list[Path]:
         manifest: the manifest of the study.
         target: ``paper/released/{study}``.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
-        new, old = Path(name) / "new", Path(name) / "old"
-        new.mkdir()
+    with replaced_folder(target) as new:
         for table, facts in manifest["tables"].items():
             shutil.copyfile(results / f"{table}.csv", new / f"{table}.csv")
             # Read back: a full disk or a table that changes meanwhile must not be released.
             if sha256_file(new / f"{table}.csv") != facts["sha256"]:
                 raise UserError(f"{results / table}.csv: changed while it was copied; try again")
         write_json(new / MANIFEST, manifest)
-        if target.exists():
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
     return sorted(target.iterdir())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from jadapt import runs
-from jadapt.files import read_json
+from jadapt.files import read_json, read_log
 from jadapt.publishing.manifest import benchmark
 from jadapt.studies import Study
 
@@ -80,24 +79,13 @@ def _last_line(folder: Path, sequence: list[str], steps_a_task: int) -> tuple[in
     done, last = 0, {}
     for task in sequence:
         path = folder / task / "train.jsonl"
-        lines = _lines(path) if path.is_file() else []
+        lines = read_log(path)
         trained = [line for line in lines if "training_loss" in line]
         done += steps_a_task if (folder / task / "finished.json").is_file() else (
             max((line["step"] for line in trained), default=0)
         )  # fmt: skip
         last = trained[-1] if trained else last
     return done, last
-
-
-def _lines(path: Path) -> list[dict]:
-    """Read a log that may be written to at the moment: the last line can be a part of one."""
-    found = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    return found
 
 
 def _seconds_a_step(line: dict, settings: dict) -> float | None:

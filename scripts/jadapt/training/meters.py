@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from jadapt.files import atomic
+from jadapt.files import atomic, read_log
 from jadapt.training import boards, ranks, readings
 from jadapt.training.fast import recording
 from jadapt.training.readings import Reading
@@ -66,7 +66,7 @@ class StepLog(Callback):
         """Forget the lines after the checkpoint that this attempt goes on from."""
         # A run that starts over measures its first line again.
         step = trainer.global_step
-        kept = [line for line in _lines(self.path) if step and line["step"] <= step]
+        kept = [line for line in read_log(self.path) if step and line["step"] <= step]
         if ranks.is_first():
             with atomic(self.path) as temporary:
                 temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
@@ -163,19 +163,6 @@ def append_line(path: Path, line: dict[str, Any]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     boards.mirror(path, line)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of an earlier attempt; the last one may have been cut off by its end."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    return lines
 
 
 def reset_peak_memory() -> None:

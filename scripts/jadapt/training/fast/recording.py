@@ -169,9 +169,11 @@ class Recording:
         Already its forward half does: the backward half was recorded later, and has its gradients
         where the activations were that it needed no more.
         """
-        lent = self._lent()
-        for parameter in self._parameters:
-            if parameter.grad is not None and parameter.grad.data_ptr() in lent:
+        held = [parameter for parameter in self._parameters if parameter.grad is not None]
+        # None with one micro-batch a step: then there is nothing to look up.
+        lent = self._lent() if held else set()
+        for parameter in held:
+            if parameter.grad.data_ptr() in lent:
                 parameter.grad = parameter.grad.clone()
 
     def loss(self) -> torch.Tensor:
