@@ -42,10 +42,10 @@ def main() -> None:
     parser.add_argument("--shape", choices=["smollm2_135m", "tiny"], default="smollm2_135m")
     parser.add_argument("--layouts", nargs="+", choices=tables.DEVICES, default=[*tables.DEVICES])
     parser.add_argument("--methods", nargs="+", choices=tables.METHODS, default=tables.METHODS)
-    parser.add_argument("--rows", type=int, help="of a micro-batch (32, tiny: 2)")
+    parser.add_argument("--rows", type=int, help="of a micro-batch (64, tiny: 2)")
     parser.add_argument("--length", type=int, help="tokens a row (1024, tiny: 32)")
     parser.add_argument("--warmup", type=int, default=6, help="steps before the clock starts")
-    parser.add_argument("--steps", type=int, default=30, help="steps under the clock")
+    parser.add_argument("--steps", type=int, default=24, help="steps under the clock")
     parser.add_argument("--loss-steps", type=int, default=10, help="steps at equal global batch")
     parser.add_argument("--timeout", type=float, default=120, help="seconds of a layout")
     parser.add_argument("--seconds", type=float, default=210, help="of all of it")
@@ -105,7 +105,7 @@ def _start(
         sys.executable, MEASURING, "--layout", layout, "--methods", *methods,
         "--gate", gate(work, layout), "--work", work, "--output", arguments.output,
         "--shape", arguments.shape, "--accelerator", arguments.accelerator,
-        "--rows", arguments.rows or (2 if small else 32),
+        "--rows", arguments.rows or (2 if small else 64),
         "--length", arguments.length or (32 if small else 1024),
         "--warmup", arguments.warmup, "--steps", arguments.steps,
         "--loss-steps", arguments.loss_steps,

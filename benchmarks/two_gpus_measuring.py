@@ -101,6 +101,7 @@ class Bench:
                 "fused_optimiser": True, "deterministic": False,
                 # Compiling takes a CPU longer than all the rest.
                 "compile_layers": not small,
+                "cuda_graphs": arguments.accelerator == "gpu" and arguments.layout != "fsdp2",
             },
         }  # fmt: skip
         if devices["devices"] > 1:

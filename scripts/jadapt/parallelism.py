@@ -52,6 +52,11 @@ def check(settings: Mapping) -> None:
             "fast.fuse_projections: keeps the weights of several layers in one matrix, which "
             "fsdp2 cannot divide; set it to false"
         )
+    if settings.get("fast", {}).get("cuda_graphs"):
+        raise UserError(
+            "fast.cuda_graphs: fsdp2 gathers weights within a step, which cannot be recorded; set "
+            "it to false, or use parallelism: ddp"
+        )
     if settings["precision"] == "16-mixed":
         raise UserError(
             "precision: 16-mixed does not go with parallelism fsdp2, whose loss scale would have "

@@ -252,7 +252,7 @@ def test_the_other_studies_are_valid_and_have_the_same_methods(name):
         ),
         (
             {"training__accelerator": "cpu"},
-            "fast.cuda_graphs needs one GPU and cannot be used on a CPU; set it to false",
+            "fast.cuda_graphs needs a GPU; set it to false on a CPU",
         ),
         ({"training__fast__activation_budget": 0}, "training.fast.activation_budget"),
         ({"training__sequence_length": 9000}, "above the 8192 positions of model 'smollm2'"),

@@ -171,6 +171,7 @@ def test_every_row_is_read_once_and_a_step_has_those_of_one_process():
         ({**tiny_study.RUNS["gem"]}, r"continual.gem: needs whole parameters"),
         ({"precision": "16-mixed"}, "precision: 16-mixed does not go with parallelism fsdp2"),
         ({"fast": {"fuse_projections": True}}, "fast.fuse_projections: keeps the weights"),
+        ({"fast": {"cuda_graphs": True}}, "fast.cuda_graphs: fsdp2 gathers weights within a step"),
         ({"devices": 1}, "parallelism: fsdp2 .* devices is 1"),
     ],
 )

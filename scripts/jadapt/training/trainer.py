@@ -6,13 +6,13 @@ import sys
 from typing import Any
 
 import fiddle
-import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import Strategy
 from nemo import lightning as nl
 
 from jadapt import parallelism
 from jadapt.training import checkpoints, precision, ranks
+from jadapt.training.averaging import AveragingStrategy
 from jadapt.training.devices import check_batch
 from jadapt.training.sharding import ShardedStrategy
 
@@ -70,6 +70,4 @@ def strategy(settings: dict) -> str | Strategy:
         return "auto"
     if chosen == parallelism.FSDP2:
         return ShardedStrategy(settings["devices"])
-    # Compiled layers would be cut where DDP's messages end; layers are cuts enough.
-    torch._dynamo.config.optimize_ddp = False
-    return DDPStrategy(gradient_as_bucket_view=True)
+    return AveragingStrategy()
