@@ -47,6 +47,17 @@ def compile_layers(model: PreTrainedModel, activation_budget: float = 1.0) -> No
         layer.compile()
 
 
+def compile_within_hooks(layer: nn.Module) -> None:
+    """Leave hooks out of what is compiled of a compiled layer.
+
+    Hooks that gather weights cannot be compiled; each would cut the layer's code in two, and for
+    every layer anew.
+    """
+    if layer._compiled_call_impl is not None:
+        layer._compiled_call_impl = None
+        layer.forward = torch.compile(layer.forward)
+
+
 def share_classes(found: list[nn.Module]) -> None:
     """Give modules whose classes add nothing to the same bases one class.
 
