@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from gpu_cases import Check
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from jadapt.methods import registry
 from jadapt.training.fast.attention import document_boundaries, without_mask
 from jadapt.training.fast.compiling import compile_layers
+from jadapt.training.fast.cross_entropy import IGNORED, linear_cross_entropy
 from jadapt.training.sequence import LOG, Places, Run
 
 # Documents of one row of 1,024 tokens; none of them a multiple of what kernels divide rows into.
@@ -114,7 +116,31 @@ def _walks(bench) -> dict[str, Path]:
     return folders
 
 
+def loss_of_a_chunk(bench, check: Check) -> dict:
+    """Compare loss and gradient of a chunk's logits with torch's in float64, relatively."""
+    torch.manual_seed(1)
+    rows, width = 64, bench.shape["vocabulary"]
+    hidden = torch.randn(rows, check.length, device=bench.device, requires_grad=True)
+    matrix = torch.randn(width, check.length, device=bench.device) / check.length**0.5
+    labels = torch.randint(width, (rows,), device=bench.device)
+    labels[::7] = IGNORED
+    loss = linear_cross_entropy(hidden, matrix, labels, 24)
+    loss.backward()
+    exact = hidden.detach().double().requires_grad_()
+    wanted = cross_entropy(exact @ matrix.double().T, labels, ignore_index=IGNORED)
+    wanted.backward()
+    differences = [(hidden.grad - exact.grad).norm() / exact.grad.norm(), (loss - wanted) / wanted]
+    return {"difference": max(abs(float(d)) for d in differences)}
+
+
+KINDS = {
+    "packed = alone": packed_against_alone,
+    "loss of a chunk": loss_of_a_chunk,
+    "same loss curve": same_curve,
+}
+
+
 def run(bench, check: Check) -> dict:
     """Run one check."""
     registry.create(check.method["method"], check.method)
-    return (packed_against_alone if check.kind == "packed = alone" else same_curve)(bench, check)
+    return KINDS[check.kind](bench, check)

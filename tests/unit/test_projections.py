@@ -15,8 +15,8 @@ from jadapt.training.fast import projections
 @pytest.mark.parametrize(
     ("name", "compiled"),
     [
-        *((name, False) for name in ("sft", "lora", "lora_ewc", "prefix", "houlsby", "gem")),
-        ("sft", True),
+        *((name, False) for name in ("lora", "lora_ewc", "prefix", "houlsby")),
+        ("prefix", True),
         ("lora", True),
     ],
 )
@@ -38,6 +38,10 @@ def test_fused_projections_give_the_same_loss_curve(name, compiled, study, modul
 
 def test_projections_are_fused_where_they_can_be():
     model = tiny_model.build(num_hidden_layers=2, attention_bias=True)
+    # Those that train compute for themselves.
+    assert projections.fuse_projections(model) == []
+    for layer in projections.layers(model):
+        layer.requires_grad_(False)
     plain = copy.deepcopy(model)
     names = list(model.state_dict())
     # Queries with keys and values, gate with up, in each layer.
@@ -47,7 +51,9 @@ def test_projections_are_fused_where_they_can_be():
     for one in (model, plain):
         one(input_ids=ids, labels=ids).loss.backward()
     for mine, theirs in zip(model.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad)
+        assert (mine.grad is None) == (theirs.grad is None)
+        if mine.grad is not None:
+            torch.testing.assert_close(mine.grad, theirs.grad)
     layer = projections.layers(model)[0].self_attn
     assert layer.k_proj.group.given is None and layer.k_proj.group.later == ()
     # Asked for something else, a layer computes for itself.
@@ -56,7 +62,7 @@ def test_projections_are_fused_where_they_can_be():
     torch.testing.assert_close(layer.k_proj(x), plain.model.layers[0].self_attn.k_proj(x))
 
 
-@pytest.mark.parametrize("name", ["sft", "lora"])
+@pytest.mark.parametrize("name", ["prefix", "lora"])
 def test_a_model_that_went_to_another_device_and_back_is_fused_again(name):
     model = tiny_model.build(num_hidden_layers=1)
     registry.create(name, tiny_study.RUNS[name] | {"dropout": 0.0}).apply(model)

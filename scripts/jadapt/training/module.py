@@ -74,7 +74,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.fast = Fast.of(settings or {})
         self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
         self.readings = Readings()
-        self.model = self._recorder = None
+        self._forget_recordings()
+        self.model = None
         self._groups = []
         # What NeMo and Lightning left on this object holds the optimiser, and that the weights.
         self.__dict__.pop("configure_optimizers", None)
@@ -111,9 +112,14 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             group.attach()
         self.prepare()
         # After the method has prepared the task, which may add parameters.
-        self._recorder = None
+        self._forget_recordings()
         if self.fast.cuda_graphs and self.method.fixed_in_task:
             self._recorder = Recorder(self._compute, self.model.parameters())
+
+    def _forget_recordings(self) -> None:
+        if self._recorder is not None:
+            self._recorder.release()
+        self._recorder = None
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Look at the positions while they are on the host, where nothing waits for it."""
@@ -219,9 +225,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         if mask is not None:
             labels = labels.masked_fill(mask.flatten() == 0, UNSCORED)
         weight = self.model.get_output_embeddings().weight
-        return linear_cross_entropy(
-            hidden, weight, labels, self.fast.cross_entropy_chunk, self.fast.compile_layers
-        )
+        return linear_cross_entropy(hidden, weight, labels, self.fast.cross_entropy_chunk)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Let the strategies change the gradient; it is unscaled and all-reduced by now."""
@@ -239,6 +243,13 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             super().on_before_optimizer_step(optimizer)
         else:
             self.loss_buffer, self.n_tok = [], 0
+
+    def optimizer_step(self, *arguments: object, **options: object) -> None:
+        """Step, and forget the gradients, which Lightning would keep until after the next forward
+        pass: their memory is then there for activations."""
+        super().optimizer_step(*arguments, **options)
+        for optimizer in self.trainer.optimizers:
+            optimizer.zero_grad()
 
     def configure_gradient_clipping(
         self,

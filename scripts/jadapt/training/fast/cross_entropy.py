@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -31,7 +32,6 @@ class LinearCrossEntropy(torch.autograd.Function):
         weight: torch.Tensor,
         labels: torch.Tensor,
         chunk: int,
-        compiled: bool = False,
     ) -> torch.Tensor:
         """Return the loss, a float32 scalar; the gradients for `backward` are computed here.
 
@@ -41,9 +41,8 @@ class LinearCrossEntropy(torch.autograd.Function):
             weight: (vocabulary, width), of the output layer.
             labels: (N,) int64, -100 where nothing is scored.
             chunk: positions whose logits exist at once.
-            compiled: whether what is done with a chunk's logits is compiled.
         """
-        in_chunk = _compiled_chunk() if compiled else _chunk
+        in_chunk = _in_chunk(hidden.device)
         kind = hidden.device.type
         autocast = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if autocast else hidden.dtype
@@ -81,18 +80,13 @@ class LinearCrossEntropy(torch.autograd.Function):
             None if weight is None else weight.mul_(upstream[0]),
             None,
             None,
-            None,
         )
 
 
 def _chunk(
     logits: torch.Tensor, labels: torch.Tensor, share: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a chunk's part of the loss; its logits become their gradient, in their precision.
-
-    Compiled, this is two passes over the logits, one for their log-sum-exp and one for the
-    gradient, and no float32 copy of them.
-    """
+    """Return a chunk's part of the loss; its logits become their gradient, in their precision."""
     scored = labels != IGNORED
     targets = labels.clamp(min=0)[:, None]
     exact = logits.float()
@@ -104,9 +98,13 @@ def _chunk(
     return loss, logits
 
 
-@cache
-def _compiled_chunk() -> Callable:
-    return torch.compile(_chunk, dynamic=False)
+def _in_chunk(device: torch.device) -> Callable:
+    """Return `_chunk`, or one kernel that does the same, where Triton has come with torch."""
+    if device.type == "cuda" and find_spec("triton"):
+        from jadapt.training.fast import cross_entropy_kernel
+
+        return partial(cross_entropy_kernel.chunk, ignored=IGNORED)
+    return _chunk
 
 
 def _accumulate(total: torch.Tensor, gradient: torch.Tensor, inputs: torch.Tensor) -> None:
@@ -121,10 +119,9 @@ def linear_cross_entropy(
     weight: torch.Tensor,
     labels: torch.Tensor,
     chunk: int,
-    compiled: bool = False,
 ) -> torch.Tensor:
     """Return the mean loss in nats a label; see `LinearCrossEntropy` for the arguments."""
-    return LinearCrossEntropy.apply(hidden, weight, labels, chunk, compiled)
+    return LinearCrossEntropy.apply(hidden, weight, labels, chunk)
 
 
 @contextmanager

@@ -23,35 +23,6 @@ GROUPS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"),
 ALIGNED = 16
 
 
-class Trained(torch.autograd.Function):
-    """x W' + b, where the rows of W, and the entries of b, belong to several layers."""
-
-    @staticmethod
-    def forward(
-        context: Any,
-        x: torch.Tensor,
-        matrix: torch.Tensor,
-        bias: torch.Tensor | None,
-        *parts: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return (N, outputs) for ``x`` of (N, inputs); ``parts`` get the gradients."""
-        context.save_for_backward(x, matrix)
-        context.rows = [part.shape[0] for part in parts]
-        context.with_bias = bias is not None
-        return functional.linear(x, matrix, bias)
-
-    @staticmethod
-    def backward(context: Any, *upstream: torch.Tensor) -> tuple:
-        """Return the gradients of x and of every layer's weight, then of every layer's bias."""
-        x, matrix = context.saved_tensors
-        (gradient,) = upstream
-        rows = context.rows[: len(context.rows) // 2] if context.with_bias else context.rows
-        parts = list((gradient.T @ x).split(rows))
-        if context.with_bias:
-            parts += gradient.sum(0).split(rows)
-        return gradient @ matrix, None, None, *parts
-
-
 class Extended(torch.autograd.Function):
     """x W' + b + (x A') B', as [x, x A'] [W, B]' + b."""
 
@@ -166,11 +137,6 @@ class Group:
             factors = [member.lora_a.weight for member in members]
             factors += [member.lora_b.weight for member in members]
             result = Extended.apply(flat, self.matrix, self.bias, self.down, self.scale, *factors)
-        elif members[0].weight.requires_grad:
-            parts = [member.weight for member in members]
-            if self.bias is not None:
-                parts += [member.bias for member in members]
-            result = Trained.apply(flat, self.matrix, self.bias, *parts)
         else:
             result = functional.linear(flat, self.matrix, self.bias)
         return result.view(*x.shape[:-1], -1).split(self.sizes, dim=-1)
@@ -179,7 +145,7 @@ class Group:
 class _Member:
     """A linear layer whose group computes for it.
 
-    A LoRA layer whose base weight wants a gradient (a Fisher is estimated) computes for itself.
+    A layer whose own weight wants a gradient (a Fisher is estimated) computes for itself.
     """
 
     group: Group
@@ -189,7 +155,7 @@ class _Member:
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output for ``x``, (..., inputs)."""
         group = self.group
-        if group.adapted and self.weight.requires_grad:
+        if self.weight.requires_grad:
             return super().forward(x)
         if self.place == 0:
             outputs = group.compute(x, self.fellows)
@@ -240,8 +206,14 @@ def _form(members: list[nn.Linear]) -> Group:
 
 
 def _alike(members: list[nn.Linear]) -> bool:
-    """Tell whether layers can share a matrix; one alone gains nothing unless it has LoRA."""
-    if len({(m.weight.requires_grad, m.weight.dtype, m.bias is None) for m in members}) > 1:
+    """Tell whether layers can share a matrix; one alone gains nothing unless it has LoRA.
+
+    Those that train do not: their gradients would be put together and cut apart again, which costs
+    more than one product instead of three gains (3 % of a step on an H200).
+    """
+    if any(member.weight.requires_grad for member in members):
+        return False
+    if len({(m.weight.dtype, m.bias is None) for m in members}) > 1:
         return False
     if all(isinstance(member, LinearAdapter) for member in members):
         # Dropout would give each layer an input of its own.

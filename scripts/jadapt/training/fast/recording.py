@@ -91,6 +91,11 @@ class Recorder:
             self._recordings[key] = self._record(batch, kind)
         return self._recordings[key].replay(batch)
 
+    def release(self) -> None:
+        """Give the memory of all recordings back now; they and this refer to each other."""
+        self._recordings.clear()
+        self.hidden_bytes = 0
+
     def _record(self, batch: Batch, kind: dict[str, Hashable]) -> Recording:
         compute = partial(self._compute, **kind)
         recording = Recording(compute, self._parameters, batch, self._lent)
@@ -229,7 +234,8 @@ class CudaGraphs:
         """Record ``function``; see `Capture`."""
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._pool):
+            # With several processes a thread of NCCL's looks at the device at any time.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 results = function()
         except torch.OutOfMemoryError:
             raise
