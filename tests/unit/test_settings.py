@@ -213,6 +213,32 @@ def test_the_pilot_is_the_study_it_precedes_with_fewer_runs():
     settings.validate(pilot, CATALOGUE, MODELS, "config/smollm-pilot.yaml")
 
 
+def test_the_study_of_precisions_is_that_of_smollm_on_its_first_task_without_grids():
+    precisions, study = (
+        schemas.read_yaml(ROOT / "config" / f"{name}.yaml")
+        for name in ("smollm-precisions", "smollm")
+    )
+    settings.validate(precisions, CATALOGUE, MODELS, "config/smollm-precisions.yaml")
+    assert precisions["sequence"] == study["sequence"][:1]
+    assert precisions["ablations"] == {
+        f"{run}_precision": study["ablations"][f"{run}_precision"] for run in ("sft", "lora")
+    }
+    # The runs have the one rate of their ablation, and differ in nothing else.
+    assert precisions["methods"] == {
+        run: {
+            **study["methods"][run],
+            "learning_rate": study["ablations"][f"{run}_precision"]["learning_rate"],
+        }
+        for run in ("sft", "lora")
+    }
+    own = ("steps", "warmup_steps", "validation_interval", "checkpoint_interval")
+    own += ("micro_batch_size",)
+    for one in (precisions, study):
+        one["training"] = {k: v for k, v in one["training"].items() if k not in own}
+    same = ("model", "tokenizer", "tokenization", "training", "pretraining", "search")
+    assert {key: precisions[key] for key in same} == {key: study[key] for key in same}
+
+
 @pytest.mark.parametrize("name", ["smollm", "qwen"])
 def test_the_other_studies_are_valid_and_have_the_same_methods(name):
     study = schemas.read_yaml(ROOT / "config" / f"{name}.yaml")

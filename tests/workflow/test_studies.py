@@ -31,6 +31,14 @@ def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study):
     )
 
 
+def test_the_study_of_precisions_plans_no_grid_and_two_ablations(edited):
+    edited.studies = ["config/smollm-precisions.yaml"]
+    planned = edited.planned("all", options=["--profile", "profiles/gpu"])
+    assert "search" not in planned
+    # Full fine-tuning and LoRA, each also once through the sequence of one task.
+    assert planned["ablation"] == planned["adapt"] == planned["evaluate"] == 2
+
+
 def test_a_job_on_a_gpu_asks_for_one_and_others_for_none(edited):
     edited.studies = ["config/smollm.yaml"]
     output = edited.run("all", options=["-n", "--profile", "profiles/gpu"]).stdout
