@@ -170,3 +170,11 @@ def test_ablations_say_what_the_grid_says():
     (ranks,) = search.ablations(found.grid, "english", "everyday")
     assert (ranks.best.value, ranks.task_trend) == ("8", "neither")
     assert "no learning rate led to a finite result" in text_of(found, ["sft", "lora"])
+
+
+def test_ablations_alone_need_no_grid_of_rates():
+    found = measured(["sft", "lora"], [1, 2], ["everyday"])
+    found = replace(found, grid=found.grid[found.grid["ablation"] != ""])
+    text = text_of(found, ["sft", "lora"])
+    assert "== Ablations" in text
+    assert "== Learning rates and the front" not in text and "tab-rates" not in text

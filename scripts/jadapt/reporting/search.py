@@ -149,7 +149,8 @@ def dominated(point: pd.Series, others: pd.DataFrame) -> bool:
 def front(found: pd.DataFrame) -> pd.DataFrame:
     """Return the points that no other dominates."""
     kept = [not dominated(point, found) for _, point in found.iterrows()]
-    return found[kept]
+    # An empty list would choose among columns.
+    return found.loc[kept]
 
 
 def beaten(found: pd.DataFrame, name: str, by: str) -> tuple[int, int]:
