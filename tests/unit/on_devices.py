@@ -2,7 +2,8 @@
 
     python on_devices.py STUDY WORK CASES.json
 
-Each case has ``name``, ``settings`` and, optionally, ``stop``: raise before this training step.
+Each case has ``name``, ``settings`` and, optionally, ``stop``: raise before this training step;
+``large``: treat the model as one whose layers are not kept whole.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 import tiny_study
 from jadapt import launching
 from jadapt.errors import UserError, run
-from jadapt.training import ranks
+from jadapt.training import ranks, sharding
 from jadapt.training.module import AdaptationModule
 
 
@@ -53,7 +54,9 @@ def main():
 
     def all_cases():
         module = AdaptationModule(study / "model")
+        small = sharding.SMALL
         for case in cases:
+            sharding.SMALL = 0 if case.get("large") else small
             folder = work / case["name"]
             folder.mkdir(parents=True, exist_ok=True)
             train(study, folder, module, case)

@@ -1,5 +1,6 @@
 """A recorded step computes what the step does; replays add up."""
 
+import weakref
 from functools import partial
 
 import pytest
@@ -75,3 +76,20 @@ def test_den_changes_the_model_and_is_not_recorded(study, module, tmp_path):
     )
     run.train()
     assert module._recorder is None
+
+
+def test_what_was_recorded_is_gone_when_it_is_released():
+    """At once: it refers to what records and is referred to by it, and may hold most of a card."""
+    weight = torch.nn.Parameter(torch.ones(3))
+    recorder = Recorder(lambda batch: (weight * batch["x"]).sum(), [weight], capture=rerun)
+    recorder({"x": torch.arange(3.0)}).backward()
+    (recording,) = recorder._recordings.values()
+    gone = weakref.ref(recording)
+    del recording
+    recorder.release()
+    assert gone() is None
+
+
+def test_gradients_take_no_memory_from_step_to_step(study, module, tmp_path):
+    tiny_study.losses(study, tmp_path, module, sequence=["first"], steps=2)
+    assert all(parameter.grad is None for parameter in module.model.parameters())

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 import tiny_study
 from jadapt.data.loading import RowsFrom
 from jadapt.errors import UserError
+from jadapt.training import ranks
 from test_training_runs import lines, weights, without_clocks
 
 HERE = Path(__file__).parent
@@ -58,6 +59,7 @@ def two(kind, study, tmp_path_factory):
     # Stopped in the seventh step of the second task; with dropout.
     dropout = COMMON | tiny_study.RUNS["lora"] | spread | {"micro_batch_size": 1}
     cases += [
+        {"name": "large", "settings": settings_of("sft") | spread, "large": True},
         {"name": "accumulated", "settings": COMMON | spread | {"micro_batch_size": 1}},
         {"name": "whole", "settings": dropout},
         {"name": "killed", "settings": dropout, "stop": (12 + 6) * 2 + 1},
@@ -122,6 +124,10 @@ def test_accumulated_micro_batches_are_those_of_one_device(two, one):
                 assert b[key] == pytest.approx(a[key], rel=2e-4), (key, a["step"])
 
 
+def test_layers_that_are_divided_between_the_passes_give_the_same(two):
+    assert without_clocks(lines(two / "large")) == without_clocks(lines(two / "sft"))
+
+
 def close(one, other, tolerance):
     """Compare models as vectors: a single weight whose gradient is nearly zero may move by the
     learning rate whatever its size."""
@@ -148,6 +154,12 @@ def test_checkpoints_and_models_are_written_by_one_process(two):
     assert not [name for name in names if name.endswith(".part")]
     config = json.loads((two / "sft/output/models/second/config.json").read_text())
     assert config["architectures"] == ["Qwen2ForCausalLM"]
+
+
+def test_a_message_holds_what_fits_into_it():
+    sizes = [3, 4, 9, 1, 1, 8, 2]
+    assert ranks.divide(sizes, sizes, 8) == [[3, 4], [9], [1, 1], [8], [2]]
+    assert ranks.divide([], [], 8) == []
 
 
 def test_every_row_is_read_once_and_a_step_has_those_of_one_process():

@@ -28,6 +28,8 @@ from jadapt.training.fast.compiling import compile_within_hooks, layers
 # Weights of this many bytes are gathered as one message: a message of a small layer takes longer to
 # launch than to send.
 MESSAGE = 2**27
+# Layers of fewer bytes in all count as small.
+SMALL = 2**31
 
 
 class Share(nn.Parameter):
@@ -138,7 +140,8 @@ def shard(
     """Divide the layers, several in a message if they are small, then the rest; once a run.
 
     What is not of a layer (embedding, output layer) stays whole from the forward pass to the
-    backward pass, since a chunked loss reads the output layer after the model has returned.
+    backward pass, since a chunked loss reads the output layer after the model has returned; a small
+    model all does, since gathering it once more costs more than its memory.
     """
     if isinstance(model, FSDPModule):
         return
@@ -148,7 +151,7 @@ def shard(
         compile_within_hooks(layer)
     sizes = [sum(p.nbytes for p in layer.parameters()) for layer in found]
     for together in ranks.divide(found, sizes, MESSAGE):
-        fully_shard(together, **options)
+        fully_shard(together, **options, reshard_after_forward=sum(sizes) >= SMALL)
     fully_shard(model, **options, reshard_after_forward=False)
 
 
