@@ -87,6 +87,7 @@ def test_tables_may_be_of_different_commits_and_the_text_names_each(tmp_path):
     assert "b" * 40 in (folder / "speed.csv").read_text()
     about = card_findings.context(card.read(folder / "SHA256SUMS"))
     assert sorted(about["commits"]) == ["a" * 12, "b" * 12] and not about["changed"]
+    assert about["gains_commit"] == "a" * 12
 
 
 def edited(**changes):

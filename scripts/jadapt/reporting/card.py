@@ -69,7 +69,9 @@ def read(record: str | Path) -> pd.DataFrame:
     about["versions"] = join_words(f"{name} {text}" for name, text in machine["versions"].items())
     for name in ("warmup", "steps"):
         about[name] = str(machine.get(name, ""))
-    return table.assign(**about)
+    # Of several commits, each row says its own.
+    own = table["commit"] if "commit" in table else machine["commit"]
+    return table.assign(measured_at=own, **about)
 
 
 def _part(path: Path) -> pd.DataFrame:

@@ -80,11 +80,19 @@ def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
         "waiting": _waiting(table),
         "goals": _goals(table, compared),
         "gains": _gains(table),
+        "gains_commit": _commit_of(table, GAINS) if len(commits) > 1 else None,
         "precisions": _precisions(table),
         "checks": _checks(table),
         "full": _cases(table[table["status"] == card.FULL]),
         "absent": _absent(table),
     }
+
+
+def _commit_of(table: pd.DataFrame, part: str) -> str | None:
+    """Return the commit that a part was measured at, as the text shows it."""
+    rows = where(table, part)
+    found = rows["measured_at"].dropna().unique()
+    return found[0].removesuffix(CHANGED)[:COMMIT_SHOWN] if len(found) == 1 else None
 
 
 def _methods(table: pd.DataFrame) -> dict[str, Any] | None:
