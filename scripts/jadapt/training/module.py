@@ -260,9 +260,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         """Clip the global norm as Lightning would; keep the norm from before and the rate for the
         log (the schedule moves on before the step is logged)."""
         self.applied_learning_rate = float(optimizer.param_groups[0]["lr"])
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = gradient_clip_val or math.inf
-        norm = sharding.clip_gradients(parameters, limit)
+        norm = sharding.clip_gradients(sharding.parameters_of(optimizer), limit)
         self.readings.norm(norm, self.trainer.global_step + 1)
         if not norm.is_cuda:
             self.settle()

@@ -110,7 +110,7 @@ class ShardedStrategy(nl.FSDP2Strategy):
         """Return the whole state, on the host, in the first process; its skeleton in others."""
         optimizer = getattr(optimizer, "_optimizer", optimizer)
         state = optimizer.state_dict()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        parameters = parameters_of(optimizer)
         return state | {
             "state": {
                 index: {k: _whole_state(parameters[index], v) for k, v in values.items()}
@@ -121,7 +121,7 @@ class ShardedStrategy(nl.FSDP2Strategy):
     def load_optimizer_state_dict(self, checkpoint: dict[str, Any]) -> None:
         """Divide a whole state as the parameters are divided."""
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            parameters = parameters_of(optimizer)
             divided = {
                 index: {k: local(like(_divided(parameters[index]), v)) for k, v in values.items()}
                 for index, values in state["state"].items()
@@ -222,7 +222,6 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Te
         The norm before.
     """
     parameters = list(parameters)
-    parameters = list(parameters)
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     if any(isinstance(p, Share) for p in parameters):
@@ -239,10 +238,14 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
+    """Return what an optimiser steps through, in the order of its state."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def _shares(optimizers: Iterable[Optimizer]) -> Iterator[Share]:
     for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            yield from (p for p in group["params"] if isinstance(p, Share))
+        yield from (p for p in parameters_of(optimizer) if isinstance(p, Share))
 
 
 def _divided(parameter: nn.Parameter) -> nn.Parameter:
