@@ -59,6 +59,29 @@ def test_under_autocast_the_products_are_in_bfloat16_and_gradients_in_float32():
         assert (mine.grad - theirs.grad).abs().max() < 2e-2 * theirs.grad.abs().max()
 
 
+def test_float16_holds_the_gradients_of_improbable_tokens():
+    # As the first step of 16-mixed has it: thousands of labels, tens of thousands of tokens, all of
+    # them nearly as improbable as each other, and the first loss scale of torch.
+    hidden, weight, _ = inputs(torch.float32, rows=2048, vocabulary=20011)
+    labels = torch.randint(0, 20011, (2048,), generator=torch.Generator().manual_seed(1))
+    scale = 2.0**16
+    with torch.autocast("cpu", torch.float16):
+        loss = linear_cross_entropy(hidden, weight, labels, 512)
+    (loss * scale).backward()
+    exact = [tensor.detach().clone().requires_grad_() for tensor in (hidden, weight)]
+    expected = functional.cross_entropy(exact[0] @ exact[1].T, labels)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
+    for mine, theirs in zip((hidden, weight), exact, strict=True):
+        error = (mine.grad / scale - theirs.grad).norm()
+        assert error < 1e-2 * theirs.grad.norm()
+    # Tokens that are no label: all of their gradient is what a small probability leaves.
+    absent = torch.ones(20011, dtype=torch.bool)
+    absent[labels] = False
+    error = (weight.grad / scale - exact[1].grad)[absent].norm()
+    assert error < 1e-2 * exact[1].grad[absent].norm()
+
+
 def test_the_mean_is_exact_where_bfloat16_is_the_default_type():
     hidden, weight, labels = inputs(torch.float32, rows=301)
     expected = linear_cross_entropy(hidden, weight, labels, 64)

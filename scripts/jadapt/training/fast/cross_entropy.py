@@ -54,10 +54,14 @@ class LinearCrossEntropy(torch.autograd.Function):
         # A tensor, so that nothing waits for the device; without labels the loss is 0. In float32
         # by name: the default type is bfloat16 within a step of bf16-true.
         share = (labels != IGNORED).sum().clamp(min=1).float().reciprocal()
+        # A gradient of the logits divided by thousands of labels is less than float16 can hold, and
+        # a loss scale comes with `backward` only: there it stays whole until then.
+        whole = dtype == torch.float16
+        unit = torch.ones_like(share) if whole else share
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(labels), chunk):
                 part = slice(start, start + chunk)
-                loss, gradient = in_chunk(inputs[part] @ matrix.T, labels[part], share)
+                loss, gradient = in_chunk(inputs[part] @ matrix.T, labels[part], unit)
                 total += loss
                 if hidden_gradient is not None:
                     hidden_gradient[part] = gradient @ matrix
@@ -66,7 +70,8 @@ class LinearCrossEntropy(torch.autograd.Function):
                 del gradient
         context.gradients = (hidden_gradient, weight_gradient)
         context.dtype = hidden.dtype
-        return total
+        context.share = share if whole else None
+        return total * share if whole else total
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
@@ -75,9 +80,10 @@ class LinearCrossEntropy(torch.autograd.Function):
             raise RuntimeError("the chunked cross-entropy can be differentiated once only")
         # Scaled in place, as another copy would stand beside all activations.
         (hidden, weight), context.gradients = context.gradients, None
+        factor = upstream[0] if context.share is None else upstream[0] * context.share
         return (
-            None if hidden is None else hidden.mul_(upstream[0]).to(context.dtype),
-            None if weight is None else weight.mul_(upstream[0]),
+            None if hidden is None else hidden.mul_(factor).to(context.dtype),
+            None if weight is None else weight.mul_(factor),
             None,
             None,
         )
@@ -86,7 +92,8 @@ class LinearCrossEntropy(torch.autograd.Function):
 def _chunk(
     logits: torch.Tensor, labels: torch.Tensor, share: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a chunk's part of the loss; its logits become their gradient, in their precision."""
+    """Return a chunk's part of the loss, where each label counts ``share``; its logits become their
+    gradient, in their precision."""
     scored = labels != IGNORED
     targets = labels.clamp(min=0)[:, None]
     exact = logits.float()
@@ -108,10 +115,16 @@ def _in_chunk(device: torch.device) -> Callable:
 
 
 def _accumulate(total: torch.Tensor, gradient: torch.Tensor, inputs: torch.Tensor) -> None:
+    """Add a chunk's part of the weight's gradient."""
     if total.dtype == inputs.dtype:
         total.addmm_(gradient.T, inputs)
-    else:
+    elif inputs.dtype != torch.float16:
         total += gradient.T @ inputs
+    # A sum over thousands of labels can exceed what float16 holds.
+    elif inputs.is_cuda:
+        total += torch.mm(gradient.T, inputs, out_dtype=torch.float32)
+    else:
+        total += gradient.T.float() @ inputs.float()
 
 
 def linear_cross_entropy(
