@@ -117,19 +117,31 @@ def _walks(bench) -> dict[str, Path]:
 
 
 def loss_of_a_chunk(bench, check: Check) -> dict:
-    """Compare loss and gradient of a chunk's logits with torch's in float64, relatively."""
+    """Compare the loss of a chunk and its gradients with torch's in float64, relatively; those of
+    float16 with the loss scale that a run begins with, as an optimiser gets them."""
     torch.manual_seed(1)
-    rows, width = 64, bench.shape["vocabulary"]
+    rows, width = 512, bench.shape["vocabulary"]
+    half = check.precision == "16-mixed"
     hidden = torch.randn(rows, check.length, device=bench.device, requires_grad=True)
     matrix = torch.randn(width, check.length, device=bench.device) / check.length**0.5
+    matrix.requires_grad_()
     labels = torch.randint(width, (rows,), device=bench.device)
     labels[::7] = IGNORED
-    loss = linear_cross_entropy(hidden, matrix, labels, 24)
-    loss.backward()
-    exact = hidden.detach().double().requires_grad_()
-    wanted = cross_entropy(exact @ matrix.double().T, labels, ignore_index=IGNORED)
+    scale = 2.0**16 if half else 1.0
+    with torch.autocast(bench.device.type, torch.float16, enabled=half):
+        loss = linear_cross_entropy(hidden, matrix, labels, 100)
+    (loss * scale).backward()
+    exact = [tensor.detach().double().requires_grad_() for tensor in (hidden, matrix)]
+    wanted = cross_entropy(exact[0] @ exact[1].T, labels, ignore_index=IGNORED)
     wanted.backward()
-    differences = [(hidden.grad - exact.grad).norm() / exact.grad.norm(), (loss - wanted) / wanted]
+    differences = [(loss - wanted) / wanted]
+    for mine, theirs in zip((hidden, matrix), exact, strict=True):
+        differences.append((mine.grad / scale - theirs.grad).norm() / theirs.grad.norm())
+    # Of words that are no label, whose gradients are the smallest.
+    absent = torch.ones(width, dtype=torch.bool, device=bench.device)
+    absent[labels.clamp(min=0)] = False
+    error = (matrix.grad / scale - exact[1].grad)[absent].norm()
+    differences.append(error / exact[1].grad[absent].norm())
     return {"difference": max(abs(float(d)) for d in differences)}
 
 

@@ -64,7 +64,7 @@ class LinearCrossEntropy(torch.autograd.Function):
                 loss, gradient = in_chunk(inputs[part] @ matrix.T, labels[part], unit)
                 total += loss
                 if hidden_gradient is not None:
-                    hidden_gradient[part] = gradient @ matrix
+                    torch.mm(gradient, matrix, out=hidden_gradient[part])
                 if weight_gradient is not None:
                     _accumulate(weight_gradient, gradient, inputs[part])
                 del gradient
