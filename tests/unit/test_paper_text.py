@@ -165,6 +165,9 @@ def test_ablations_say_what_the_grid_says():
     assert ranks.difference.mean == pytest.approx(0.25)
     assert (ranks.task_trend, ranks.home_trend) == ("falls", "rises")
     assert ranks.variants[2].parameters == 3200
+    assert "Along the values" in text_of(found, ["sft", "lora"])
+    names = found.grid.replace({"variant": {"2": "bf16-true", "8": "32-true"}})
+    assert "Along the values" not in text_of(replace(found, grid=names), ["sft", "lora"])
     lost = (found.grid["variant"] == "32") & (found.grid["metric"] == "bits_per_byte")
     found.grid.loc[lost, "value"] = float("nan")
     (ranks,) = search.ablations(found.grid, "english", "everyday")

@@ -86,9 +86,22 @@ class Ablation:
         """Whether values had rates to choose from."""
         return any(variant.rates > 1 for variant in self.variants)
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the values are numbers, so that there is a direction along them."""
+        return all(_is_number(variant.value) for variant in self.variants)
+
     def variant(self, value: str) -> Variant | None:
         """Return the variant of a value, if it was tried and converged."""
         return next((v for v in self.variants if v.value == value and _known(v.task)), None)
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _known(found: Estimate) -> bool:
