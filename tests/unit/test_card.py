@@ -99,7 +99,7 @@ def edited(**changes):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (edited(device="NVIDIA L4"), "more than one device: NVIDIA H100 80GB HBM3 (96 rows)"),
+        (edited(device="NVIDIA L4"), "more than one device: NVIDIA H100 80GB HBM3 (97 rows)"),
         (edited(commit="b" * 40), "rows of more than one commit in part '"),
         (edited(versions="torch=1"), "rows of more than one versions"),
         ([{**row, "shape": "tiny"} for row in example.rows()], "rows of the shape 'tiny'"),

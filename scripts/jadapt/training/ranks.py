@@ -50,8 +50,11 @@ def joined(settings: Mapping) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if any(words in str(error).lower() for words in _LOST):
-            # Another one has failed, and says why.
-            sys.exit(launching.LOST)
+            # Another one has failed, and says why. At once: at an orderly end the threads that
+            # still wait for it can abort the process, which would then be the one to blame.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(launching.LOST)
         raise
     distributed.destroy_process_group()
 
