@@ -17,6 +17,8 @@ SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
 TESTS ?=
 # Two at a time: each of them loads NeMo, in a gigabyte.
 UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit
+# Commands that plan or refuse; the chain takes all cores by itself.
+PLANS = pytest -n 2 -m "not chain" tests/workflow
 
 .DEFAULT_GOAL := help
 RUNS ?=
@@ -56,10 +58,10 @@ report: setup  ## write report.zip: figures, tables and paper with their caption
 	$(SNAKEMAKE) --report report.zip all html
 
 test: setup  ## run every test, the whole chain on real packages among them
-	$(if $(TESTS),pytest $(TESTS),$(UNIT) && pytest tests/workflow)
+	$(if $(TESTS),pytest $(TESTS),$(UNIT) && $(PLANS) && pytest -m chain tests/workflow)
 
 test-fast: setup  ## run the tests that need no download
-	$(if $(TESTS),pytest -m "not chain" $(TESTS),$(UNIT) && pytest -m "not chain" tests/workflow)
+	$(if $(TESTS),pytest -m "not chain" $(TESTS),$(UNIT) && $(PLANS))
 
 test-browser: setup  ## look at the HTML page in Chromium (Debian: apt-get install chromium)
 	pytest tests/browser
