@@ -6,6 +6,7 @@ All values are bits per byte on validation splits after the first task (see ``gr
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -88,20 +89,12 @@ class Ablation:
 
     @property
     def ordered(self) -> bool:
-        """Whether the values are numbers, so that there is a direction along them."""
-        return all(_is_number(variant.value) for variant in self.variants)
+        """Whether there is a direction along the values."""
+        return are_numbers(variant.value for variant in self.variants)
 
     def variant(self, value: str) -> Variant | None:
         """Return the variant of a value, if it was tried and converged."""
         return next((v for v in self.variants if v.value == value and _known(v.task)), None)
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _known(found: Estimate) -> bool:
@@ -170,6 +163,14 @@ def beaten(found: pd.DataFrame, name: str, by: str) -> tuple[int, int]:
     """Return how many points of a run a point of another dominates, and how many it has."""
     own, others = found[found["method"] == name], found[found["method"] == by]
     return sum(dominated(point, others) for _, point in own.iterrows()), len(own)
+
+
+def are_numbers(variants: Iterable[str]) -> bool:
+    """Tell whether the values of an ablation are numbers, so that they have an order."""
+    try:
+        return all(math.isfinite(float(value)) for value in variants)
+    except ValueError:
+        return False
 
 
 def trend(values: list[float]) -> str:

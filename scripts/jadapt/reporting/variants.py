@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -13,6 +11,7 @@ from jadapt.reporting import style
 from jadapt.reporting.labels import ablation_label, domain_label
 from jadapt.reporting.present import count
 from jadapt.reporting.rates import ablation_points, grid_domains
+from jadapt.reporting.search import are_numbers
 from jadapt.reporting.statistics import estimate
 
 MEASURES = {"gain": ("o", style.BLUE), "loss": ("s", style.VERMILION)}
@@ -63,7 +62,7 @@ def draw_variants(axis: Axes, found: pd.DataFrame, measure: str) -> None:
     seeds = [own[measure] for _, own in found.groupby("variant", sort=False)]
     means = [estimate(values) for values in seeds]
     places = range(len(means))
-    if all(math.isfinite(_as_number(name)) for name in found["variant"].unique()):
+    if are_numbers(found["variant"].unique()):
         axis.plot(places, [mean.mean for mean in means], color=colour, linewidth=0.9, alpha=0.6)
     for place, values, mean in zip(places, seeds, means, strict=True):
         if len(values) > 1:
@@ -77,13 +76,6 @@ def draw_variants(axis: Axes, found: pd.DataFrame, measure: str) -> None:
         )  # fmt: skip
     axis.grid(False, axis="x")
     axis.margins(y=0.15)
-
-
-def _as_number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _ticks(found: pd.DataFrame) -> list[str]:
