@@ -134,14 +134,14 @@ def loss_of_a_chunk(bench, check: Check) -> dict:
     exact = [tensor.detach().double().requires_grad_() for tensor in (hidden, matrix)]
     wanted = cross_entropy(exact[0] @ exact[1].T, labels, ignore_index=IGNORED)
     wanted.backward()
-    differences = [(loss - wanted) / wanted]
-    for mine, theirs in zip((hidden, matrix), exact, strict=True):
-        differences.append((mine.grad / scale - theirs.grad).norm() / theirs.grad.norm())
-    # Of words that are no label, whose gradients are the smallest.
+    # Words that are no label have the smallest gradients.
     absent = torch.ones(width, dtype=torch.bool, device=bench.device)
     absent[labels.clamp(min=0)] = False
-    error = (matrix.grad / scale - exact[1].grad)[absent].norm()
-    differences.append(error / exact[1].grad[absent].norm())
+    pairs = zip((hidden, matrix), exact, strict=True)
+    gradients = [(mine.grad / scale, theirs.grad) for mine, theirs in pairs]
+    gradients.append(tuple(gradient[absent] for gradient in gradients[1]))
+    differences = [(loss - wanted) / wanted]
+    differences += [(mine - theirs).norm() / theirs.norm() for mine, theirs in gradients]
     return {"difference": max(abs(float(d)) for d in differences)}
 
 

@@ -56,8 +56,8 @@ class LinearCrossEntropy(torch.autograd.Function):
         share = (labels != IGNORED).sum().clamp(min=1).float().reciprocal()
         # A gradient of the logits divided by thousands of labels is less than float16 can hold, and
         # a loss scale comes with `backward` only: there it stays whole until then.
-        whole = dtype == torch.float16
-        unit = torch.ones_like(share) if whole else share
+        unit = torch.ones_like(share) if dtype == torch.float16 else share
+        rest = share / unit
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(labels), chunk):
                 part = slice(start, start + chunk)
@@ -70,8 +70,8 @@ class LinearCrossEntropy(torch.autograd.Function):
                 del gradient
         context.gradients = (hidden_gradient, weight_gradient)
         context.dtype = hidden.dtype
-        context.share = share if whole else None
-        return total * share if whole else total
+        context.rest = rest
+        return total * rest
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
@@ -80,7 +80,7 @@ class LinearCrossEntropy(torch.autograd.Function):
             raise RuntimeError("the chunked cross-entropy can be differentiated once only")
         # Scaled in place, as another copy would stand beside all activations.
         (hidden, weight), context.gradients = context.gradients, None
-        factor = upstream[0] if context.share is None else upstream[0] * context.share
+        factor = upstream[0] * context.rest
         return (
             None if hidden is None else hidden.mul_(factor).to(context.dtype),
             None if weight is None else weight.mul_(factor),

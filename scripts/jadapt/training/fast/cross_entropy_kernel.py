@@ -27,6 +27,7 @@ def _rows(logits, labels, losses, share, width, ignored, BLOCK: tl.constexpr):
     scored = label != ignored
     target = tl.where(scored, label, 0)
     weight = tl.load(share) * scored
+    # Before the sums, which wait for all threads: later it may be overwritten.
     chosen = tl.load(logits + target).to(tl.float32)
     places = tl.arange(0, BLOCK)
     # Relative to the largest of the first block, so that no later block has to wait for its own.
