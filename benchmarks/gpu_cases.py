@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-PARTS = ["checks", "speed", "gains", "batches", "methods", "precisions"]
+PARTS = ["checks", "speed", "batches", "gains", "precisions", "methods"]
 _COMMON = {
     "kind": "scratch", "architecture": "qwen2", "initializer_range": 0.02,
     "tie_word_embeddings": True, "rope_theta": 1000000.0,
@@ -154,15 +154,6 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
                 for stack in ("transformers", "nemo"):
                     yield Case("speed", stack, label, rows, length, method=method, fast=quick,
                                repeat=repeat)  # fmt: skip
-    if "gains" in parts:
-        for label, method in pair.items():
-            for change, keys in GAINS.items():
-                if label == "sft" and "fused projections" in change:
-                    # Projections that train are left alone.
-                    continue
-                fast = keys | ({"cuda_graphs": False} if small else {})
-                yield Case("gains", "nemo", label, rows, length, method=method, fast=fast,
-                           change=change)  # fmt: skip
     if "batches" in parts:
         # Where there is memory for it, nothing has to be computed again.
         whole = quick | {"activation_budget": 1.0, "cross_entropy_chunk": LARGE_CHUNK}
@@ -170,10 +161,12 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
             for label, method in pair.items():
                 for stack in ("transformers", "nemo"):
                     yield Case("batches", stack, label, larger, length, method=method, fast=whole)
-    if "methods" in parts:
-        for more in (1, 2) if small else (2, 4, 16):
-            for label, method in METHODS.items():
-                yield Case("methods", "nemo", label, more, 2 * length, method=method, fast=quick)
+    if "gains" in parts:
+        for label, method in pair.items():
+            for change, keys in GAINS.items():
+                fast = keys | ({"cuda_graphs": False} if small else {})
+                yield Case("gains", "nemo", label, rows, length, method=method, fast=fast,
+                           change=change)  # fmt: skip
     if "precisions" in parts:
         # torch has float16 with a loss scale on a GPU only.
         kinds = ["32-true", "bf16-true", "bf16-mixed", *([] if small else ["16-mixed"])]
@@ -182,3 +175,7 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
                 # What one of them cannot use, none does.
                 fast = quick | {"fused_optimiser": False, "fuse_projections": False}
                 yield Case("precisions", "nemo", label, rows, length, kind, method, fast)
+    if "methods" in parts:
+        for more in (1, 2) if small else (2, 4, 16):
+            for label, method in METHODS.items():
+                yield Case("methods", "nemo", label, more, 2 * length, method=method, fast=quick)

@@ -15,9 +15,8 @@ from jadapt.training.fast import projections
 @pytest.mark.parametrize(
     ("name", "compiled"),
     [
-        *((name, False) for name in ("lora", "lora_ewc", "prefix", "houlsby")),
-        ("prefix", True),
-        ("lora", True),
+        *((name, False) for name in ("lora", "lora_ewc", "prefix", "houlsby", "ewc", "gem")),
+        *((name, True) for name in ("prefix", "lora", "sft")),
     ],
 )
 def test_fused_projections_give_the_same_loss_curve(name, compiled, study, module, tmp_path):
@@ -36,16 +35,18 @@ def test_fused_projections_give_the_same_loss_curve(name, compiled, study, modul
         torch.testing.assert_close(second[key], tensor, rtol=1e-2, atol=2e-4)
 
 
-def test_projections_are_fused_where_they_can_be():
+@pytest.mark.parametrize("trained", [False, True])
+def test_projections_are_fused_where_they_can_be(trained):
     model = tiny_model.build(num_hidden_layers=2, attention_bias=True)
-    # Those that train compute for themselves.
-    assert projections.fuse_projections(model) == []
     for layer in projections.layers(model):
-        layer.requires_grad_(False)
+        layer.requires_grad_(trained)
+        for name, parameter in layer.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.normal_(parameter)
     plain = copy.deepcopy(model)
     names = list(model.state_dict())
-    # Queries with keys and values, gate with up, in each layer.
-    assert len(projections.fuse_projections(model)) == 4
+    # Queries with keys and values in each layer; gate with up where they do not train.
+    assert len(projections.fuse_projections(model)) == (2 if trained else 4)
     assert list(model.state_dict()) == names
     ids = torch.tensor([[1, 5, 9, 13]])
     for one in (model, plain):
@@ -62,7 +63,12 @@ def test_projections_are_fused_where_they_can_be():
     torch.testing.assert_close(layer.k_proj(x), plain.model.layers[0].self_attn.k_proj(x))
 
 
-@pytest.mark.parametrize("name", ["prefix", "lora"])
+def test_projections_as_wide_as_their_input_train_apart():
+    model = tiny_model.build(num_key_value_heads=4)
+    assert projections.fuse_projections(model) == []
+
+
+@pytest.mark.parametrize("name", ["prefix", "lora", "sft"])
 def test_a_model_that_went_to_another_device_and_back_is_fused_again(name):
     model = tiny_model.build(num_hidden_layers=1)
     registry.create(name, tiny_study.RUNS[name] | {"dropout": 0.0}).apply(model)

@@ -1,78 +1,27 @@
 """Projections of the same input as one matrix product, with LoRA's low-rank updates within it.
 
 Queries, keys and values read the same input, as do gate and up; each group's weights lie in one
-matrix, of which the layers' own are views. With LoRA, x W' + (x A') B' is the product of [x, x A']
-and [W, B]', so that the update costs no pass over the outputs; the gradient of the left factor is
-one product too, and holds those of x and of x A'.
+matrix, of which the layers' own are views. `products` multiplies with it.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from nemo.collections.llm.peft.lora import LinearAdapter
 from torch import nn
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from jadapt.training.fast.compiling import layers, share_classes
+from jadapt.training.fast.products import Extended, Plain
 
 GROUPS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 # Rows of bfloat16 that begin at multiples of 32 bytes are what matrix units load best.
 ALIGNED = 16
 
 
-class Extended(torch.autograd.Function):
-    """x W' + b + (x A') B', as [x, x A'] [W, B]' + b."""
-
-    @staticmethod
-    def forward(
-        context: Any,
-        x: torch.Tensor,
-        matrix: torch.Tensor,
-        bias: torch.Tensor | None,
-        down: torch.Tensor,
-        scale: float,
-        *factors: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return (N, outputs).
-
-        Args:
-            context: of autograd.
-            x: (N, inputs).
-            matrix: [W, B], (outputs, inputs + K), B times ``scale`` and in blocks, one a layer; K
-                is a multiple of 16.
-            bias: (outputs,) or None.
-            down: the layers' A one below the other, (K, inputs).
-            scale: alpha / r.
-            factors: A of every layer, (r, inputs), then B of every layer, (its outputs, r); they
-                get the gradients, in that order.
-        """
-        low = x @ down.T
-        context.save_for_backward(x, low, matrix, down)
-        context.scale = scale
-        context.shapes = [tuple(factor.shape) for factor in factors]
-        return functional.linear(torch.cat([x, low], dim=-1), matrix, bias)
-
-    @staticmethod
-    def backward(context: Any, *upstream: torch.Tensor) -> tuple:
-        """Return the gradients of x and of the factors."""
-        x, low, matrix, down = context.saved_tensors
-        (gradient,) = upstream
-        both = gradient @ matrix
-        of_low = both[:, x.shape[1] :]
-        of_x = both[:, : x.shape[1]] + of_low @ down
-        of_down = of_low.T @ x
-        of_up = (gradient.T @ low) * context.scale
-        half = len(context.shapes) // 2
-        rank = context.shapes[0][0]
-        downs = [of_down[i * rank : (i + 1) * rank] for i in range(half)]
-        ups, first = [], 0
-        for i, (rows, _) in enumerate(context.shapes[half:]):
-            ups.append(of_up[first : first + rows, i * rank : (i + 1) * rank])
-            first += rows
-        return of_x, None, None, None, None, *downs, *ups
+def narrow(members: list[nn.Linear]) -> bool:
+    """Tell whether one of several layers has fewer outputs than inputs: its products are slow."""
+    return len(members) > 1 and any(m.out_features < m.in_features for m in members)
 
 
 class Group:
@@ -84,14 +33,16 @@ class Group:
 
     def __init__(self, members: list[nn.Linear]):
         first = members[0]
-        self.sizes = [member.out_features for member in members]
+        self.sizes = tuple(member.out_features for member in members)
+        self.narrow = narrow(members)
         self.adapted = isinstance(first, LinearAdapter)
+        self.trained = first.weight.requires_grad
         self.scale = first.scale if self.adapted else 1.0
         width = len(members) * first.dim if self.adapted else 0
         self.width = -(-width // ALIGNED) * ALIGNED
         inputs = first.in_features
-        self.matrix = first.weight.new_zeros(sum(self.sizes), inputs + self.width)
-        self.bias = first.bias.new_zeros(sum(self.sizes)) if first.bias is not None else None
+        self.matrix = first.weight.detach().new_zeros(sum(self.sizes), inputs + self.width)
+        self.bias = None if first.bias is None else first.bias.detach().new_zeros(sum(self.sizes))
         self.down = first.weight.new_zeros(self.width, inputs) if self.adapted else None
         self.homes: list[tuple[nn.Parameter, torch.Tensor]] = []
         # Not views: optimisers cannot step through memory with gaps.
@@ -132,20 +83,26 @@ class Group:
 
     def compute(self, x: torch.Tensor, members: list[nn.Linear]) -> tuple[torch.Tensor, ...]:
         """Return what each member makes of ``x``, (..., inputs)."""
-        flat = x.flatten(0, -2)
+        flat, of_group = x.flatten(0, -2), (self.sizes, self.narrow)
         if self.adapted:
             factors = [member.lora_a.weight for member in members]
             factors += [member.lora_b.weight for member in members]
-            result = Extended.apply(flat, self.matrix, self.bias, self.down, self.scale, *factors)
+            outputs = Extended.apply(
+                flat, self.matrix, self.bias, self.down, self.scale, *of_group, *factors
+            )
         else:
-            result = functional.linear(flat, self.matrix, self.bias)
-        return result.view(*x.shape[:-1], -1).split(self.sizes, dim=-1)
+            trained = [member.weight for member in members] if self.trained else []
+            if self.trained and self.bias is not None:
+                trained += [member.bias for member in members]
+            outputs = Plain.apply(flat, self.matrix, self.bias, *of_group, *trained)
+        return tuple(output.view(*x.shape[:-1], -1) for output in outputs)
 
 
 class _Member:
     """A linear layer whose group computes for it.
 
-    A layer whose own weight wants a gradient (a Fisher is estimated) computes for itself.
+    A frozen layer whose weight wants a gradient after all (a Fisher is estimated) computes for
+    itself.
     """
 
     group: Group
@@ -155,7 +112,7 @@ class _Member:
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output for ``x``, (..., inputs)."""
         group = self.group
-        if self.weight.requires_grad:
+        if self.weight.requires_grad and not group.trained:
             return super().forward(x)
         if self.place == 0:
             outputs = group.compute(x, self.fellows)
@@ -208,12 +165,15 @@ def _form(members: list[nn.Linear]) -> Group:
 def _alike(members: list[nn.Linear]) -> bool:
     """Tell whether layers can share a matrix; one alone gains nothing unless it has LoRA.
 
-    Those that train do not: their gradients would be put together and cut apart again, which costs
-    more than one product instead of three gains (3 % of a step on an H200).
+    Nor do wide ones that train: their products are as fast apart (with gate and up together a step
+    was 3 % slower on an H200).
     """
-    if any(member.weight.requires_grad for member in members):
+    parameters = [p for m in members for p in (m.weight, m.bias) if p is not None]
+    if len({(p.dtype, p.requires_grad) for p in parameters}) > 1:
         return False
-    if len({(m.weight.dtype, m.bias is None) for m in members}) > 1:
+    if len({m.bias is None for m in members}) > 1:
+        return False
+    if members[0].weight.requires_grad and not narrow(members):
         return False
     if all(isinstance(member, LinearAdapter) for member in members):
         # Dropout would give each layer an input of its own.
