@@ -163,12 +163,14 @@ def test_a_layer_is_compiled_once_for_all_that_are_alike():
 
     torch._dynamo.reset()
     compiling.compile_layers(model)
-    for layer in compiling.layers(model):
-        layer.compile(backend=backend)
+    compiled = [module for module in model.modules() if module._compiled_call_impl is not None]
+    assert compiled == [*compiling.layers(model), model.model.norm]
+    for module in compiled:
+        module.compile(backend=backend)
     ids = torch.tensor([[1, 5, 9, 13]])
     torch.testing.assert_close(model(input_ids=ids).logits, plain(input_ids=ids).logits)
-    # What enters the first layer needs no gradient, unlike what enters the others.
-    assert len(seen) == 2
+    # What enters the first layer needs no gradient, unlike what enters the others; and the norm.
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("name", ["sft", "lora", "prefix_mlp", "gem", "ewc"])

@@ -10,10 +10,11 @@ class Fast:
     """The section ``training.fast`` of a study; a key left out is off.
 
     ``cross_entropy_chunk`` counts the positions whose logits exist at once (0: all of them).
-    ``compile_layers`` compiles each decoder layer; ``activation_budget`` is the share of the
-    activations that compiled layers keep for the backward pass (1: those that it needs, less: cheap
-    ones are computed again). ``fuse_projections`` makes one matrix product of those that read the
-    same input (of trained ones, of queries, keys and values only), and of LoRA's with them.
+    ``compile_layers`` compiles each decoder layer and the last norm; ``activation_budget`` is the
+    share of the activations that compiled layers keep for the backward pass (1: those that it
+    needs, less: cheap ones are computed again). ``fuse_projections`` makes one matrix product of
+    those that read the same input (of trained ones, of queries, keys and values only), and of
+    LoRA's with them.
     ``cuda_graphs`` records the step once and replays it, for methods that do not change the model
     while it trains.
     ``flash_attention`` takes kernels without a mask. ``deterministic`` keeps to kernels that give

@@ -26,7 +26,9 @@ def layers(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def compile_layers(model: PreTrainedModel, activation_budget: float = 1.0) -> None:
-    """Compile each decoder layer in place: names of parameters stay, methods' changes take part.
+    """Compile each decoder layer, and the norm after the last, in place.
+
+    Names of parameters stay, methods' changes take part.
 
     All layers share one graph, so this takes seconds where compiling the whole model takes a
     minute. To be called after a method has added its parameters.
@@ -43,8 +45,14 @@ def compile_layers(model: PreTrainedModel, activation_budget: float = 1.0) -> No
         torch._dynamo.config.cache_size_limit, 2 * len(found)
     )
     share_classes(found)
-    for layer in found:
-        layer.compile()
+    for module in (*found, *_norms_after(model, found[-1])):
+        module.compile()
+
+
+def _norms_after(model: PreTrainedModel, layer: nn.Module) -> list[nn.Module]:
+    """Return what stands beside the layers and is of a kind that they have too: the last norm."""
+    kinds = {type(child) for child in layer.children()}
+    return [child for child in model.base_model.children() if type(child) in kinds]
 
 
 def compile_within_hooks(layer: nn.Module) -> None:
