@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=gpu_cases.PARTS, default=gpu_cases.PARTS)
     parser.add_argument("--warmup", type=int, default=5, help="steps before the clock starts")
     parser.add_argument("--steps", type=int, default=15, help="steps under the clock")
-    parser.add_argument("--repeats", type=int, default=3, help="of the compared pairs, interleaved")
+    parser.add_argument("--repeats", type=int, default=3, help="of speed and gains, interleaved")
     parser.add_argument("--seconds", type=float, help="start no case after this time")
     parser.add_argument("--only", nargs="+", help="texts; a case's name has to hold one of them")
     parser.add_argument("--commit", help="of the code, where this is no git working copy")

@@ -162,11 +162,12 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
                 for stack in ("transformers", "nemo"):
                     yield Case("batches", stack, label, larger, length, method=method, fast=whole)
     if "gains" in parts:
-        for label, method in pair.items():
-            for change, keys in GAINS.items():
-                fast = keys | ({"cuda_graphs": False} if small else {})
-                yield Case("gains", "nemo", label, rows, length, method=method, fast=fast,
-                           change=change)  # fmt: skip
+        for repeat in range(repeats):
+            for label, method in pair.items():
+                for change, keys in GAINS.items():
+                    fast = keys | ({"cuda_graphs": False} if small else {})
+                    yield Case("gains", "nemo", label, rows, length, method=method, fast=fast,
+                               change=change, repeat=repeat)  # fmt: skip
     if "precisions" in parts:
         # torch has float16 with a loss scale on a GPU only.
         kinds = ["32-true", "bf16-true", "bf16-mixed", *([] if small else ["16-mixed"])]

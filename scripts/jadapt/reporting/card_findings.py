@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from jadapt.origin import CHANGED
-from jadapt.reporting import card, card_tables
+from jadapt.reporting import card, card_gains, card_tables
 from jadapt.reporting.card import (
     CHECKS,
     EARLIER,
@@ -29,8 +28,9 @@ from jadapt.reporting.card import (
     mid,
     where,
 )
+from jadapt.reporting.card_gains import Ratio
 from jadapt.reporting.card_goals import Goal, judged
-from jadapt.reporting.card_tables import BEST_BATCH, NOTHING, SAME_BATCH
+from jadapt.reporting.card_tables import BEST_BATCH, SAME_BATCH
 from jadapt.reporting.labels import join_words
 from jadapt.reporting.template import lower_first
 
@@ -46,14 +46,6 @@ ABSENT_PARTS = {
     PRECISIONS: "the precisions",
 }
 SHAPE = "qwen2_5_500m"
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of two measurements and what it is of."""
-
-    label: str
-    value: float
 
 
 def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
@@ -79,7 +71,8 @@ def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
         "utilisation": _utilisation(table),
         "waiting": _waiting(table),
         "goals": _goals(table, compared),
-        "gains": _gains(table),
+        "gains": card_gains.by_method(table),
+        "gains_repeats": card_gains.repeats(table),
         "gains_commit": _commit_of(table, GAINS) if len(commits) > 1 else None,
         "precisions": _precisions(table),
         "checks": _checks(table),
@@ -206,25 +199,6 @@ def _goals(table: pd.DataFrame, compared: pd.DataFrame | None) -> list[Goal]:
     faster = _low_rank_speed(table)
     values["low_rank_speed"] = min((ratio.value for ratio in faster), default=None)
     return judged(values)
-
-
-def _gains(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return, by method, the ratio of each fast setting alone, and which of them helped."""
-    frame = card_tables.gains_table(table)
-    found = []
-    for label in first_seen(frame, "trained"):
-        rows = frame[(frame["trained"] == label) & frame["speed_ratio"].notna()]
-        alone = rows[~rows["change"].str.startswith("all") & (rows["change"] != NOTHING)]
-        every = rows[rows["change"] == "all"]
-        ratios = [Ratio(*pair) for pair in zip(alone["change"], alone["speed_ratio"], strict=True)]
-        if ratios:
-            found.append({
-                "label": label_of(label),
-                "faster": [ratio for ratio in ratios if ratio.value > 1],
-                "slower": [ratio for ratio in ratios if ratio.value <= 1],
-                "all": float(every["speed_ratio"].iloc[0]) if len(every) else None,
-            })  # fmt: skip
-    return found
 
 
 def _precisions(table: pd.DataFrame) -> dict[str, Any] | None:
