@@ -97,12 +97,15 @@ def edited(**changes):
     return rows
 
 
+MOST = len(example.rows()) - 1
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         (
             edited(device="NVIDIA L4"),
-            f"more than one device: NVIDIA H100 80GB HBM3 ({len(example.rows()) - 1} rows)",
+            f"more than one device: NVIDIA H100 80GB HBM3 ({MOST} rows)",
         ),
         (edited(commit="b" * 40), "rows of more than one commit in part '"),
         (edited(versions="torch=1"), "rows of more than one versions"),
