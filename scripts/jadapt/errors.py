@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,28 @@ def one_line() -> Iterator[None]:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a script's ``main`` and exit with what it returns, or as `one_line` does."""
+    """Run a script's ``main`` and exit with what it returns, or as `one_line` does.
+
+    A reader of stdout that has seen enough (``| head``) is no error.
+    """
     with one_line():
-        sys.exit(main() or 0)
+        try:
+            status = main() or 0
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if not _nobody_reads():
+                raise
+            status = 0
+        sys.exit(status)
+
+
+def _nobody_reads() -> bool:
+    """Tell whether stdout is a pipe without a reader; if so, let what is left go nowhere."""
+    output = sys.stdout.fileno()
+    pipes = select.poll()
+    pipes.register(output, 0)
+    if not any(event & select.POLLERR for _, event in pipes.poll(0)):
+        return False
+    # Or the interpreter would try once more at its end, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
