@@ -224,7 +224,7 @@ def test_settings_gain_by_more_than_measurements_of_the_same_differ(tmp_path):
         assert names(each["near"]) == {"CUDA graphs", "fused projections", "fused optimiser"}
         assert "compiled layers" in names(each["faster"]) and not each["slower"]
     said = text(table)
-    assert "a single measurement" in said and "differ by up to 5 %" in said
+    assert "a single measurement" in said and "differ by up to 5\u00a0%" in said
     assert "too near to one to tell are fused projections" in said
 
 
