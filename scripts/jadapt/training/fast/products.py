@@ -29,20 +29,25 @@ def side_by_side(parts: list[torch.Tensor]) -> torch.Tensor:
 side_by_side.register_fake(lambda parts: torch.cat(parts, dim=1))
 
 
-def _apart(outputs: torch.Tensor, sizes: tuple[int, ...], narrow: bool) -> tuple:
+def narrow(sizes: tuple[int, ...], inputs: int) -> bool:
+    """Tell whether one of several layers has fewer outputs than inputs: its products are slow."""
+    return len(sizes) > 1 and min(sizes) < inputs
+
+
+def _apart(outputs: torch.Tensor, sizes: tuple[int, ...], inputs: int) -> tuple:
     """Return the outputs, (N, sum of sizes), of each layer."""
     *others, last = outputs.split(sizes, dim=1)
     # Values are what attention keeps for the backward pass; a view would keep queries and keys too.
-    return *others, last.clone() if narrow else last
+    return *others, last.clone() if narrow(sizes, inputs) else last
 
 
 def _pairs(
-    upstream: tuple[torch.Tensor, ...], matrix: torch.Tensor, narrow: bool
+    upstream: tuple[torch.Tensor, ...], matrix: torch.Tensor, sizes: tuple[int, ...], inputs: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Return gradients of outputs, (N, outputs), each with its rows of the matrix."""
-    if narrow:
+    if narrow(sizes, inputs):
         return [(side_by_side(list(upstream)), matrix)]
-    return list(zip(upstream, matrix.split([g.shape[1] for g in upstream]), strict=True))
+    return list(zip(upstream, matrix.split(sizes), strict=True))
 
 
 def _of_input(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
@@ -61,7 +66,6 @@ class Plain(torch.autograd.Function):
         matrix: torch.Tensor,
         bias: torch.Tensor | None,
         sizes: tuple[int, ...],
-        narrow: bool,
         *trained: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         """Return (N, outputs) of every layer.
@@ -72,26 +76,25 @@ class Plain(torch.autograd.Function):
             matrix: (sum of outputs, inputs).
             bias: (sum of outputs,) or None.
             sizes: outputs of every layer.
-            narrow: whether gradients are laid side by side on the way back.
             trained: weights of the layers, then their biases; they get the gradients. None of them
-                where weights are frozen; where they are not, ``narrow`` has to be true.
+                where weights are frozen; where they are not, the layers have to be `narrow`.
         """
         context.save_for_backward(matrix, *([x] if trained else []))
-        context.sizes, context.narrow, context.trained = sizes, narrow, len(trained)
-        return _apart(functional.linear(x, matrix, bias), sizes, narrow)
+        context.sizes, context.trained = sizes, len(trained)
+        return _apart(functional.linear(x, matrix, bias), sizes, x.shape[1])
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
         """Return the gradients of x and of what trains."""
         matrix, *inputs = context.saved_tensors
-        pairs = _pairs(upstream, matrix, context.narrow)
+        pairs = _pairs(upstream, matrix, context.sizes, matrix.shape[1])
         parts: list[torch.Tensor] = []
         if context.trained:
             ((gradient, _),) = pairs
             parts += (gradient.T @ inputs[0]).split(context.sizes)
             if context.trained > len(context.sizes):
                 parts += gradient.sum(0).split(context.sizes)
-        return _of_input(pairs), None, None, None, None, *parts
+        return _of_input(pairs), None, None, None, *parts
 
 
 class Extended(torch.autograd.Function):
@@ -106,7 +109,6 @@ class Extended(torch.autograd.Function):
         down: torch.Tensor,
         scale: float,
         sizes: tuple[int, ...],
-        narrow: bool,
         *factors: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         """Return (N, outputs) of every layer.
@@ -120,28 +122,27 @@ class Extended(torch.autograd.Function):
             down: the layers' A one below the other, (K, inputs).
             scale: alpha / r.
             sizes: outputs of every layer.
-            narrow: whether gradients are laid side by side on the way back.
             factors: A of every layer, (r, inputs), then B of every layer, (its outputs, r); they
                 get the gradients, in that order.
         """
         low = x @ down.T
         context.save_for_backward(x, low, matrix, down)
-        context.scale, context.rank = scale, factors[0].shape[0]
-        context.sizes, context.narrow = sizes, narrow
-        return _apart(functional.linear(torch.cat([x, low], dim=-1), matrix, bias), sizes, narrow)
+        context.scale, context.rank, context.sizes = scale, factors[0].shape[0], sizes
+        outputs = functional.linear(torch.cat([x, low], dim=-1), matrix, bias)
+        return _apart(outputs, sizes, x.shape[1])
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
         """Return the gradients of x and of the factors."""
         x, low, matrix, down = context.saved_tensors
-        rank, sizes = context.rank, context.sizes
-        pairs = _pairs(upstream, matrix, context.narrow)
+        rank, sizes, inputs = context.rank, context.sizes, x.shape[1]
+        pairs = _pairs(upstream, matrix, sizes, inputs)
         both = _of_input(pairs)
-        of_low = both[:, x.shape[1] :]
-        of_x = both[:, : x.shape[1]] + of_low @ down
+        of_low = both[:, inputs:]
+        of_x = both[:, :inputs] + of_low @ down
         downs = list((of_low.T @ x)[: rank * len(sizes)].split(rank))
         ranks = [slice(i * rank, (i + 1) * rank) for i in range(len(sizes))]
-        if context.narrow:
+        if narrow(sizes, inputs):
             ((gradient, _),) = pairs
             blocks = ((gradient.T @ low) * context.scale).split(sizes)
             ups = [block[:, own] for block, own in zip(blocks, ranks, strict=True)]
@@ -150,4 +151,4 @@ class Extended(torch.autograd.Function):
                 (gradient.T @ low[:, own]) * context.scale
                 for (gradient, _), own in zip(pairs, ranks, strict=True)
             ]
-        return of_x, *[None] * 6, *downs, *ups
+        return of_x, *[None] * 5, *downs, *ups

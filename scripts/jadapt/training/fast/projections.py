@@ -12,16 +12,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from jadapt.training.fast.compiling import layers, share_classes
-from jadapt.training.fast.products import Extended, Plain
+from jadapt.training.fast.products import Extended, Plain, narrow
 
 GROUPS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 # Rows of bfloat16 that begin at multiples of 32 bytes are what matrix units load best.
 ALIGNED = 16
-
-
-def narrow(members: list[nn.Linear]) -> bool:
-    """Tell whether one of several layers has fewer outputs than inputs: its products are slow."""
-    return len(members) > 1 and any(m.out_features < m.in_features for m in members)
 
 
 class Group:
@@ -33,8 +28,7 @@ class Group:
 
     def __init__(self, members: list[nn.Linear]):
         first = members[0]
-        self.sizes = tuple(member.out_features for member in members)
-        self.narrow = narrow(members)
+        self.sizes = _sizes(members)
         self.adapted = isinstance(first, LinearAdapter)
         self.trained = first.weight.requires_grad
         self.scale = first.scale if self.adapted else 1.0
@@ -83,18 +77,18 @@ class Group:
 
     def compute(self, x: torch.Tensor, members: list[nn.Linear]) -> tuple[torch.Tensor, ...]:
         """Return what each member makes of ``x``, (..., inputs)."""
-        flat, of_group = x.flatten(0, -2), (self.sizes, self.narrow)
+        flat = x.flatten(0, -2)
         if self.adapted:
             factors = [member.lora_a.weight for member in members]
             factors += [member.lora_b.weight for member in members]
             outputs = Extended.apply(
-                flat, self.matrix, self.bias, self.down, self.scale, *of_group, *factors
+                flat, self.matrix, self.bias, self.down, self.scale, self.sizes, *factors
             )
         else:
             trained = [member.weight for member in members] if self.trained else []
             if self.trained and self.bias is not None:
                 trained += [member.bias for member in members]
-            outputs = Plain.apply(flat, self.matrix, self.bias, *of_group, *trained)
+            outputs = Plain.apply(flat, self.matrix, self.bias, self.sizes, *trained)
         return tuple(output.view(*x.shape[:-1], -1) for output in outputs)
 
 
@@ -162,6 +156,10 @@ def _form(members: list[nn.Linear]) -> Group:
     return group
 
 
+def _sizes(members: list[nn.Linear]) -> tuple[int, ...]:
+    return tuple(member.out_features for member in members)
+
+
 def _alike(members: list[nn.Linear]) -> bool:
     """Tell whether layers can share a matrix; one alone gains nothing unless it has LoRA.
 
@@ -173,12 +171,13 @@ def _alike(members: list[nn.Linear]) -> bool:
         return False
     if len({m.bias is None for m in members}) > 1:
         return False
-    if members[0].weight.requires_grad and not narrow(members):
+    first = members[0]
+    if first.weight.requires_grad and not narrow(_sizes(members), first.in_features):
         return False
     if all(isinstance(member, LinearAdapter) for member in members):
         # Dropout would give each layer an input of its own.
         return not any(member.dropout.p for member in members) and (
             len({(m.dim, m.scale, m.lora_a.weight.dtype) for m in members}) == 1
-            and members[0].lora_a.weight.dtype == members[0].weight.dtype
+            and first.lora_a.weight.dtype == first.weight.dtype
         )
     return len(members) > 1 and all(type(member) is nn.Linear for member in members)
