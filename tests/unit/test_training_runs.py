@@ -186,6 +186,28 @@ def test_the_order_is_accumulate_project_clip_step(
         assert found[-1][2] == pytest.approx(2 * found[-2][2], rel=1e-5)
 
 
+def test_a_step_asks_the_device_for_no_number(study, module, tmp_path, monkeypatch):
+    run = tiny_study.run(study, tmp_path, module, steps=2)
+    within, asked = [], []
+    training_step, item = AdaptationModule.training_step, torch.Tensor.item
+
+    def watched_step(self, *arguments, **options):
+        within.append(self)
+        try:
+            return training_step(self, *arguments, **options)
+        finally:
+            within.pop()
+
+    def watched_item(self):
+        asked.extend(within)
+        return item(self)
+
+    monkeypatch.setattr(AdaptationModule, "training_step", watched_step)
+    monkeypatch.setattr(torch.Tensor, "item", watched_item)
+    run.train()
+    assert not asked
+
+
 def test_divergence_names_the_step_and_keeps_the_last_checkpoint(
     study, module, tmp_path, monkeypatch
 ):

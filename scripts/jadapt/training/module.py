@@ -156,11 +156,18 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
 
         Every row of training is full, so that the mean over a step's micro-batches is the mean over
         its tokens, however the step is divided.
+
+        Does what NeMo's step does, but for asking the device for its loss, and its padding, at
+        once: the device would have nothing to do until it has answered and is given more.
         """
-        if self._recorder is not None:
-            loss = self._recorded_step(batch)
-        else:
-            loss = super().training_step(batch, batch_idx, context_parallel)
+        if self.timestamp is None:
+            self.timestamp = time.perf_counter()
+        layout = self._layout.to(batch["labels"].device)
+        if layout.boundaries is not None:
+            batch = batch | {"boundaries": layout.boundaries}
+        loss = (self._recorder or self._compute)(batch, whole_rows=layout.whole_rows)
+        self.loss_buffer.append(loss.detach())
+        self.n_tok += batch["labels"].numel()
         self._layout = Layout()
         # By now the device has work, so that it does not wait while older numbers are read.
         self.settle()
@@ -171,18 +178,6 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             penalty = strategy.penalty(self.context)
             if penalty is not None:
                 loss = loss + penalty
-        return loss
-
-    def _recorded_step(self, batch: Batch) -> torch.Tensor:
-        """Do what NeMo's step does, with the loss and its gradients from the recording."""
-        if self.timestamp is None:
-            self.timestamp = time.perf_counter()
-        layout = self._layout.to(batch["labels"].device)
-        if layout.boundaries is not None:
-            batch = batch | {"boundaries": layout.boundaries}
-        loss = self._recorder(batch, whole_rows=layout.whole_rows)
-        self.loss_buffer.append(loss.detach())
-        self.n_tok += batch["labels"].numel()
         return loss
 
     def _compute(self, batch: Batch, whole_rows: bool) -> torch.Tensor:

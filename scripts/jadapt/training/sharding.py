@@ -81,6 +81,8 @@ class ShardedStrategy(nl.FSDP2Strategy):
             for group in optimizer.param_groups:
                 group["params"] = [Share.of(parameter) for parameter in group["params"]]
 
+    # Else each share would be a new part of a graph of gradients.
+    @torch.no_grad()
     def post_backward(self, closure_loss: torch.Tensor) -> None:
         """Add what a micro-batch gave to the gradients that the optimiser sees."""
         super().post_backward(closure_loss)
