@@ -50,6 +50,9 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=120, help="seconds of a layout")
     parser.add_argument("--seconds", type=float, default=210, help="of all of it")
     arguments = parser.parse_args()
+    small = arguments.shape == "tiny"
+    arguments.rows = arguments.rows or (2 if small else 64)
+    arguments.length = arguments.length or (32 if small else 1024)
     if arguments.model and not (arguments.model / "model.safetensors").is_file():
         raise UserError(f"--model {arguments.model}: no model.safetensors there")
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -92,6 +95,7 @@ def gate(work: Path, layout: str) -> Path:
 def _known(arguments: argparse.Namespace, layout: str, method: str, done: list[dict]) -> bool:
     wanted = {
         "layout": layout, "method": method, "shape": arguments.shape,
+        "rows": arguments.rows, "length": arguments.length,
         "weights": str(arguments.model or "random"), "commit": origin.commit() or "unknown",
     }  # fmt: skip
     return any(all(row[k] == v for k, v in wanted.items()) for row in done)
@@ -100,13 +104,11 @@ def _known(arguments: argparse.Namespace, layout: str, method: str, done: list[d
 def _start(
     arguments: argparse.Namespace, work: Path, layout: str, methods: list[str]
 ) -> subprocess.Popen:
-    small = arguments.shape == "tiny"
     command = [
         sys.executable, MEASURING, "--layout", layout, "--methods", *methods,
         "--gate", gate(work, layout), "--work", work, "--output", arguments.output,
         "--shape", arguments.shape, "--accelerator", arguments.accelerator,
-        "--rows", arguments.rows or (2 if small else 64),
-        "--length", arguments.length or (32 if small else 1024),
+        "--rows", arguments.rows, "--length", arguments.length,
         "--warmup", arguments.warmup, "--steps", arguments.steps,
         "--loss-steps", arguments.loss_steps,
         *(["--model", arguments.model.resolve()] if arguments.model else []),

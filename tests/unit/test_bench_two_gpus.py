@@ -16,6 +16,8 @@ sys.path.insert(0, str(BENCHMARKS))
 import bench_two_gpus  # noqa: E402
 import two_gpus_tables as tables  # noqa: E402
 
+from jadapt import origin  # noqa: E402
+
 
 def row(layout, windows, losses, **changes):
     return {
@@ -70,6 +72,30 @@ def test_a_layout_is_compared_with_one_device_of_the_same_state():
     assert "1.90 x one, loss within 1.0e-02" in tables.line(two)
 
 
+def measure(folder, **changes):
+    options = {
+        "output": folder, "model": None, "accelerator": "cpu", "shape": "tiny", "layouts": ["one"],
+        "methods": ["sft"], "rows": 2, "length": 32, "warmup": 1, "steps": 1, "loss_steps": 1,
+        "timeout": 2, "seconds": 60,
+    }  # fmt: skip
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    bench_two_gpus.measure(Namespace(**options | changes), work)
+
+
+def test_another_micro_batch_is_another_case(tmp_path, monkeypatch):
+    known = row("one", [1.0], [2.0, 1.0], commit=origin.commit() or "unknown")
+    (tmp_path / tables.ROWS).write_text(json.dumps(known) + "\n")
+    started = []
+    monkeypatch.setattr(bench_two_gpus, "_start", lambda _, __, layout, ___: started.append(layout))
+    monkeypatch.setattr(bench_two_gpus, "_finish", lambda *_: None)
+    monkeypatch.setattr(bench_two_gpus, "_kill", lambda _: None)
+    measure(tmp_path)
+    assert started == []
+    measure(tmp_path, rows=4)
+    assert started == ["one"]
+
+
 def test_a_hanging_layout_costs_the_others_nothing(tmp_path, monkeypatch, capsys):
     script = tmp_path / "measuring.py"
     script.write_text(
@@ -81,15 +107,8 @@ def test_a_hanging_layout_costs_the_others_nothing(tmp_path, monkeypatch, capsys
         "open(a['--output'] + '/rows.jsonl', 'a').write(json.dumps(a) + '\\n')\n"
     )
     monkeypatch.setattr(bench_two_gpus, "MEASURING", script)
-    options = Namespace(
-        output=tmp_path, model=None, accelerator="cpu", shape="tiny", layouts=[*tables.DEVICES],
-        methods=["sft"], rows=None, length=None, warmup=1, steps=1, loss_steps=1, timeout=2,
-        seconds=60,
-    )  # fmt: skip
-    work = tmp_path / "work"
-    work.mkdir()
     begin = time.monotonic()
-    bench_two_gpus.measure(options, work)
+    measure(tmp_path, layouts=[*tables.DEVICES])
     assert time.monotonic() - begin < 20
     errors = capsys.readouterr().err
     assert "one: ended with 1: error: broken" in errors
