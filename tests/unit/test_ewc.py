@@ -123,6 +123,42 @@ def test_gradients_are_the_finite_differences(low_rank):
         assert abs(slope) > 0.02 * size
 
 
+def penalty_and_gradients(strategy, model, dtype=torch.float32):
+    model.to(dtype)
+    model.zero_grad()
+    penalty = strategy.penalty(context_of(model))
+    penalty.backward()
+    return penalty, [p.grad.clone() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("kind", [ewc.L2, ewc.EWC])
+def test_how_much_is_computed_at_a_time_changes_nothing(kind, monkeypatch):
+    model = tiny_model.build()
+    strategy = kind(EWC_SETTINGS)
+    for seed, domain in enumerate(("english", "news")):
+        strategy.end_task(context_of(model), domain)
+        perturb(model, seed=seed)
+    together, expected = penalty_and_gradients(strategy, model)
+    monkeypatch.setattr(ewc, "ENTRIES", 1)
+    apart, found = penalty_and_gradients(strategy, model)
+    assert torch.equal(together, apart)
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    _, rounded = penalty_and_gradients(strategy, model, torch.bfloat16)
+    assert {gradient.dtype for gradient in rounded} == {torch.bfloat16}
+
+
+def test_a_penalty_is_differentiated_once():
+    """Its gradients are scaled in place."""
+    model = Scalars(3.0, 4.0, 5.0)
+    strategy = ewc.L2({"strength": 2.0})
+    strategy.end_task(context_of(model), "english")
+    perturb(model, seed=1)
+    penalty = strategy.penalty(context_of(model))
+    penalty.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="once only"):
+        penalty.backward()
+
+
 def factored(turn):
     """Penalties after two tasks, each change of the weights written as (B turn^-1) (turn A)."""
     model = tiny_model.build()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import tiny_study
 from jadapt.data.loading import RowsFrom
 from jadapt.errors import UserError
-from jadapt.training import ranks
+from jadapt.portions import divide
 from test_training_runs import lines, weights, without_clocks
 
 HERE = Path(__file__).parent
@@ -158,8 +158,8 @@ def test_checkpoints_and_models_are_written_by_one_process(two):
 
 def test_a_message_holds_what_fits_into_it():
     sizes = [3, 4, 9, 1, 1, 8, 2]
-    assert ranks.divide(sizes, sizes, 8) == [[3, 4], [9], [1, 1], [8], [2]]
-    assert ranks.divide([], [], 8) == []
+    assert divide(sizes, sizes, 8) == [[3, 4], [9], [1, 1], [8], [2]]
+    assert divide([], [], 8) == []
 
 
 def test_every_row_is_read_once_and_a_step_has_those_of_one_process():

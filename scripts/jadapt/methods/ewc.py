@@ -19,6 +19,10 @@ from torch.autograd.function import once_differentiable
 from jadapt.errors import UserError
 from jadapt.methods.fisher import estimate
 from jadapt.methods.strategy import Context, Strategy
+from jadapt.portions import divide
+
+# Computed on at a time.
+ENTRIES = 2**24
 
 # What is kept of a finished task: "anchor" and, but for L2, "fisher", each by parameter name.
 Term = dict[str, dict[str, torch.Tensor]]
@@ -159,8 +163,9 @@ def _on_devices_of(values: Mapping[str, torch.Tensor], term: Term) -> Term:
 class _Quadratic(torch.autograd.Function):
     """strength / 2 * sum over terms and entries of F (theta - theta*)^2, with its gradient at once.
 
-    It runs in each micro-batch: value and gradient share the differences, and ``foreach`` launches
-    a few kernels for all tensors together.
+    It runs in each micro-batch: value and gradient share the differences, ``foreach`` launches a
+    few kernels for many tensors together, and of these there are never so many at once that what is
+    computed on the way takes as much memory as the model.
     """
 
     @staticmethod
@@ -171,25 +176,28 @@ class _Quadratic(torch.autograd.Function):
         *values: torch.Tensor,
     ) -> torch.Tensor:
         """Return the penalty; each term lists anchors and Fishers (absent: ones) as the values."""
-        single = [value.float() for value in values]
-        total, gradients = None, None
-        for term in terms:
-            difference = torch._foreach_sub(single, term["anchor"])
-            if "fisher" in term:
-                weighted = torch._foreach_mul(difference, term["fisher"])
-            else:
-                weighted = [tensor.clone() for tensor in difference]
-            torch._foreach_mul_(difference, weighted)
-            value = torch.stack([tensor.sum() for tensor in difference]).sum()
-            if gradients is None:
-                total, gradients = value, weighted
-            else:
-                total = total + value
-                torch._foreach_add_(gradients, weighted)
-        torch._foreach_mul_(gradients, strength)
-        ctx.save_for_backward(*gradients)
-        ctx.dtypes = [value.dtype for value in values]
-        return total * (strength / 2)
+        gradients: list[torch.Tensor] = []
+        sums: list[list[torch.Tensor]] = [[] for _ in terms]
+        sizes = [value.numel() for value in values]
+        for part in divide(range(len(values)), sizes, ENTRIES):
+            single = [values[i].float() for i in part]
+            found: list[torch.Tensor] | None = None
+            for term, own_sums in zip(terms, sums, strict=True):
+                difference = torch._foreach_sub(single, [term["anchor"][i] for i in part])
+                if "fisher" in term:
+                    weighted = torch._foreach_mul(difference, [term["fisher"][i] for i in part])
+                else:
+                    weighted = [tensor.clone() for tensor in difference]
+                torch._foreach_mul_(difference, weighted)
+                own_sums += [tensor.sum() for tensor in difference]
+                if found is None:
+                    found = weighted
+                else:
+                    torch._foreach_add_(found, weighted)
+            torch._foreach_mul_(found, strength)
+            gradients += [g.to(values[i].dtype) for g, i in zip(found, part, strict=True)]
+        ctx.gradients = gradients
+        return sum(torch.stack(own_sums).sum() for own_sums in sums) * (strength / 2)
 
     @staticmethod
     @once_differentiable
@@ -197,9 +205,9 @@ class _Quadratic(torch.autograd.Function):
         ctx: torch.autograd.function.FunctionCtx, outer: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of the values, times that of the penalty."""
-        scaled = torch._foreach_mul(ctx.saved_tensors, outer)
-        return (
-            None,
-            None,
-            *(tensor.to(dtype) for tensor, dtype in zip(scaled, ctx.dtypes, strict=True)),
-        )
+        if ctx.gradients is None:
+            raise RuntimeError("the penalty can be differentiated once only")
+        # Scaled in place, as another copy would stand beside the model.
+        gradients, ctx.gradients = ctx.gradients, None
+        torch._foreach_mul_(gradients, outer)
+        return None, None, *gradients

@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 
-from jadapt.training.ranks import divide
+from jadapt.portions import divide
 
 # Gradients of this many bytes are sent as one message.
 MESSAGE = 2**28

@@ -110,19 +110,6 @@ def largest(value: float) -> float:
     return found.item()
 
 
-def divide(items: Sequence[T], sizes: Sequence[int], size: int) -> list[list[T]]:
-    """Return items in their order in lists of ``size`` at most, or of one item that has more."""
-    lists: list[list[T]] = []
-    held = 0
-    for item, own in zip(items, sizes, strict=True):
-        if not lists or held + own > size:
-            lists.append([])
-            held = 0
-        lists[-1].append(item)
-        held += own
-    return lists
-
-
 def own_seed(seed: int) -> int:
     """Return a seed of this process: rows differ, and so must what dropout draws for them."""
     return seed + _SEED_STRIDE * rank()

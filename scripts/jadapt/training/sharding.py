@@ -22,6 +22,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from jadapt.portions import divide
 from jadapt.training import ranks
 from jadapt.training.fast.compiling import compile_within_hooks, layers
 
@@ -152,7 +153,7 @@ def shard(
     for layer in found:
         compile_within_hooks(layer)
     sizes = [sum(p.nbytes for p in layer.parameters()) for layer in found]
-    for together in ranks.divide(found, sizes, MESSAGE):
+    for together in divide(found, sizes, MESSAGE):
         fully_shard(together, **options, reshard_after_forward=sum(sizes) >= SMALL)
     fully_shard(model, **options, reshard_after_forward=False)
 
