@@ -3,7 +3,7 @@
     python on_devices.py STUDY WORK CASES.json
 
 Each case has ``name``, ``settings`` and, optionally, ``stop``: raise before this training step;
-``large``: treat the model as one whose layers are not kept whole.
+``large``: treat the model as one whose layers, and what trains of it, are not kept whole.
 """
 
 import json
@@ -54,9 +54,9 @@ def main():
 
     def all_cases():
         module = AdaptationModule(study / "model")
-        small = sharding.SMALL
+        limits = sharding.SMALL, sharding.MESSAGE
         for case in cases:
-            sharding.SMALL = 0 if case.get("large") else small
+            sharding.SMALL, sharding.MESSAGE = (0, 0) if case.get("large") else limits
             folder = work / case["name"]
             folder.mkdir(parents=True, exist_ok=True)
             train(study, folder, module, case)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import tiny_study
@@ -59,12 +60,19 @@ def two(kind, study, tmp_path_factory):
     # Stopped in the seventh step of the second task; with dropout.
     dropout = COMMON | tiny_study.RUNS["lora"] | spread | {"micro_batch_size": 1}
     cases += [
-        {"name": "large", "settings": settings_of("sft") | spread, "large": True},
+        {"name": "large_sft", "settings": settings_of("sft") | spread, "large": True},
+        {"name": "large_lora", "settings": settings_of("lora") | spread, "large": True},
         {"name": "accumulated", "settings": COMMON | spread | {"micro_batch_size": 1}},
-        {"name": "whole", "settings": dropout},
-        {"name": "killed", "settings": dropout, "stop": (12 + 6) * 2 + 1},
-        {"name": "killed", "settings": dropout},
     ]
+    for name, large in (("", False), ("large_", True)):
+        cases += [
+            {"name": f"{name}whole", "settings": dropout, "large": large},
+            {
+                "name": f"{name}killed", "settings": dropout, "large": large,
+                "stop": (12 + 6) * 2 + 1,
+            },
+            {"name": f"{name}killed", "settings": dropout, "large": large},
+        ]  # fmt: skip
     done = start(study, work, cases)
     assert done.returncode == 0, done.stderr[-3000:]
     return work
@@ -125,7 +133,26 @@ def test_accumulated_micro_batches_are_those_of_one_device(two, one):
 
 
 def test_layers_that_are_divided_between_the_passes_give_the_same(two):
-    assert without_clocks(lines(two / "large")) == without_clocks(lines(two / "sft"))
+    assert without_clocks(lines(two / "large_sft")) == without_clocks(lines(two / "sft"))
+
+
+def test_adapters_stay_whole_if_one_message_holds_them(monkeypatch):
+    from jadapt.training import sharding
+
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 2, bias=False))
+    assert sharding._adapters(model) == set()
+    model[0].requires_grad_(False)
+    assert sharding._adapters(model) == {model[1].weight}
+    monkeypatch.setattr(sharding, "MESSAGE", 8 * 2 * 4 - 1)
+    assert sharding._adapters(model) == set()
+
+
+def test_adapters_that_are_divided_give_the_same(kind, two):
+    own, other = lines(two / "lora"), lines(two / "large_lora")
+    for a, b in zip(own, other, strict=True):
+        for key in ("training_loss", "validation_loss", "gradient_norm"):
+            if key in a:
+                assert b[key] == pytest.approx(a[key], rel=TOLERANCE[kind] or 1e-15, abs=0)
 
 
 def close(one, other, tolerance):
@@ -138,13 +165,12 @@ def close(one, other, tolerance):
     assert difference**0.5 <= tolerance * size**0.5
 
 
-def test_a_killed_run_ends_the_same(two):
-    assert [sorted(report)[0] for report in reports(two / "killed")] == [
-        "ended",
-        "final_training_loss",
-    ]
-    assert without_clocks(lines(two / "killed")) == without_clocks(lines(two / "whole"))
-    one, other = (weights(two / name / "output/models") for name in ("whole", "killed"))
+@pytest.mark.parametrize("size", ["", "large_"])
+def test_a_killed_run_ends_the_same(two, size):
+    killed, whole = two / f"{size}killed", two / f"{size}whole"
+    assert [sorted(report)[0] for report in reports(killed)] == ["ended", "final_training_loss"]
+    assert without_clocks(lines(killed)) == without_clocks(lines(whole))
+    one, other = (weights(folder / "output/models") for folder in (whole, killed))
     assert one == other
 
 

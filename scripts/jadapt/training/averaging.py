@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
-from torch import distributed
+from torch import distributed, nn
 
 from jadapt.portions import divide
 
@@ -22,20 +22,10 @@ from jadapt.portions import divide
 MESSAGE = 2**28
 
 
-class AveragingStrategy(DDPStrategy):
-    """Lightning's data parallel strategy with one average of the gradients a step."""
+class AveragingOnce:
+    """Of a strategy that averages gradients when those of a step's micro-batches are complete."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._more_to_come = False
-
-    def configure_ddp(self) -> None:
-        """Begin with the weights of the first process, in all of them."""
-        for tensor in (*self.model.parameters(), *self.model.buffers()):
-            # Some are parts of a matrix, which a message cannot be received into.
-            values = tensor.detach().contiguous()
-            distributed.broadcast(values, src=0)
-            tensor.detach().copy_(values)
+    _more_to_come = False
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:
@@ -46,10 +36,26 @@ class AveragingStrategy(DDPStrategy):
         finally:
             self._more_to_come = False
 
+    def average(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Average the gradients of parameters, unless there are more to come."""
+        if not self._more_to_come:
+            average(p.grad for p in parameters if p.grad is not None)
+
+
+class AveragingStrategy(AveragingOnce, DDPStrategy):
+    """Lightning's data parallel strategy with one average of the gradients a step."""
+
+    def configure_ddp(self) -> None:
+        """Begin with the weights of the first process, in all of them."""
+        for tensor in (*self.model.parameters(), *self.model.buffers()):
+            # Some are parts of a matrix, which a message cannot be received into.
+            values = tensor.detach().contiguous()
+            distributed.broadcast(values, src=0)
+            tensor.detach().copy_(values)
+
     def post_backward(self, closure_loss: torch.Tensor) -> None:
         """Average the gradients when those of a step are complete."""
-        if not self._more_to_come:
-            average(p.grad for p in self.model.parameters() if p.grad is not None)
+        self.average(self.model.parameters())
 
 
 def average(tensors: Iterable[torch.Tensor]) -> None:

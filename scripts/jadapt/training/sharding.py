@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 
 from jadapt.portions import divide
 from jadapt.training import ranks
+from jadapt.training.averaging import AveragingOnce
 from jadapt.training.fast.compiling import compile_within_hooks, layers
 
 # Weights of this many bytes are gathered as one message: a message of a small layer takes longer to
@@ -61,7 +62,7 @@ class Share(nn.Parameter):
         )
 
 
-class ShardedStrategy(nl.FSDP2Strategy):
+class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
     """NeMo's FSDP2 over all devices of a run, with this project's precision and checkpoints."""
 
     def __init__(self, devices: int):
@@ -87,7 +88,9 @@ class ShardedStrategy(nl.FSDP2Strategy):
     def post_backward(self, closure_loss: torch.Tensor) -> None:
         """Add what a micro-batch gave to the gradients that the optimiser sees."""
         super().post_backward(closure_loss)
-        for share in _shares(self.optimizers):
+        for share in _stepped(self.optimizers):
+            if not isinstance(share, Share):
+                continue
             fresh, share.divided.grad = share.divided.grad, None
             if fresh is None:
                 continue
@@ -95,6 +98,7 @@ class ShardedStrategy(nl.FSDP2Strategy):
                 share.grad = fresh.to_local()
             else:
                 share.grad += fresh.to_local()
+        self.average(p for p in _stepped(self.optimizers) if not isinstance(p, Share))
 
     def training_step(self, batch: Any, batch_idx: int | None = None) -> torch.Tensor:
         """Take a step in the trainer's precision."""
@@ -110,7 +114,7 @@ class ShardedStrategy(nl.FSDP2Strategy):
         self.lightning_module.load_state_dict(checkpoint["state_dict"], strict=strict)
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """Return the whole state, on the host, in the first process; its skeleton in others."""
+        """Return the whole state; of shares on the host, in the first process only."""
         optimizer = getattr(optimizer, "_optimizer", optimizer)
         state = optimizer.state_dict()
         parameters = parameters_of(optimizer)
@@ -142,20 +146,35 @@ def shard(
 ) -> None:
     """Divide the layers, several in a message if they are small, then the rest; once a run.
 
+    What trains stays whole, as with data parallel, if it is adapters that one message holds: their
+    memory is nothing beside the frozen weights', and the host takes longer for each of hundreds of
+    small parameters than the devices for what these compute.
+
     What is not of a layer (embedding, output layer) stays whole from the forward pass to the
     backward pass, since a chunked loss reads the output layer after the model has returned; a small
     model all does, since gathering it once more costs more than its memory.
     """
     if isinstance(model, FSDPModule):
         return
-    options = {"mesh": device_mesh["data_parallel"], "mp_policy": mp_policy}
+    whole = _adapters(model)
+    options = {
+        "mesh": device_mesh["data_parallel"], "mp_policy": mp_policy, "ignored_params": whole,
+    }  # fmt: skip
     found = layers(model)
     for layer in found:
         compile_within_hooks(layer)
-    sizes = [sum(p.nbytes for p in layer.parameters()) for layer in found]
+    sizes = [sum(p.nbytes for p in layer.parameters() if p not in whole) for layer in found]
     for together in divide(found, sizes, MESSAGE):
         fully_shard(together, **options, reshard_after_forward=sum(sizes) >= SMALL)
     fully_shard(model, **options, reshard_after_forward=False)
+
+
+def _adapters(model: nn.Module) -> set[nn.Parameter]:
+    """Return what trains if other weights do not, and one message holds it; else nothing."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    all_train = len(trained) == sum(1 for _ in model.parameters())
+    large = sum(p.nbytes for p in trained) > MESSAGE
+    return set() if all_train or large else set(trained)
 
 
 @contextmanager
@@ -174,14 +193,14 @@ def gathered(model: nn.Module, trained_only: bool = False) -> Iterator[None]:
         # After an evaluation the outermost one is still whole, and would be for good.
         if isinstance(part, FSDPModule):
             part.reshard()
-    divided = [
+    wanted = [
         (module, name, parameter)
         for module in model.modules()
         for name, parameter in module._parameters.items()
-        if isinstance(parameter, DTensor) and (parameter.requires_grad or not trained_only)
+        if parameter is not None and (parameter.requires_grad or not trained_only)
     ]
     kind, known = type(model), {}
-    for module, name, parameter in divided:
+    for module, name, parameter in wanted:
         if id(parameter) not in known:
             whole = _whole(parameter.detach())
             known[id(parameter)] = nn.Parameter(whole, requires_grad=parameter.requires_grad)
@@ -193,7 +212,7 @@ def gathered(model: nn.Module, trained_only: bool = False) -> Iterator[None]:
         yield
     finally:
         model.__class__ = kind
-        for module, name, parameter in divided:
+        for module, name, parameter in wanted:
             module._parameters[name] = parameter
 
 
@@ -225,15 +244,20 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Te
         The norm before.
     """
     parameters = list(parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if any(isinstance(p, Share) for p in parameters):
+    shares = [p for p in parameters if isinstance(p, Share)]
+    norm = _norm(p for p in parameters if not isinstance(p, Share))
+    if shares:
         # The shares' squares, in one message; from divided ones torch would send one for each.
-        square = norm.double().square()
+        own = _norm(shares)
+        square = own.double().square()
         distributed.all_reduce(square)
-        norm = square.sqrt().to(norm.dtype)
+        norm = (square + norm.double().square()).sqrt().to(own.dtype)
     nn.utils.clip_grads_with_norm_(parameters, limit, norm)
     return norm
+
+
+def _norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
+    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
@@ -246,9 +270,9 @@ def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def _shares(optimizers: Iterable[Optimizer]) -> Iterator[Share]:
+def _stepped(optimizers: Iterable[Optimizer]) -> Iterator[nn.Parameter]:
     for optimizer in optimizers:
-        yield from (p for p in parameters_of(optimizer) if isinstance(p, Share))
+        yield from parameters_of(optimizer)
 
 
 def _divided(parameter: nn.Parameter) -> nn.Parameter:
@@ -262,9 +286,7 @@ def _whole_state(parameter: nn.Parameter, value: Any) -> Any:
     return value
 
 
-def _whole(value: Any) -> Any:
-    """Gather a divided tensor on the host of the first process; others get an empty one."""
-    if not isinstance(value, DTensor):
-        return value
-    whole = value.full_tensor()
+def _whole(value: torch.Tensor) -> torch.Tensor:
+    """Bring a tensor, divided or not, to the host of the first process; others get an empty one."""
+    whole = value.full_tensor() if isinstance(value, DTensor) else value
     return whole.cpu() if ranks.is_first() else whole.new_empty(0, device="cpu")
