@@ -14,6 +14,7 @@ import tiny_study
 from jadapt.data.loading import RowsFrom
 from jadapt.errors import UserError
 from jadapt.portions import divide
+from jadapt.training import sharding
 from test_training_runs import lines, weights, without_clocks
 
 HERE = Path(__file__).parent
@@ -137,8 +138,6 @@ def test_layers_that_are_divided_between_the_passes_give_the_same(two):
 
 
 def test_adapters_stay_whole_if_one_message_holds_them(monkeypatch):
-    from jadapt.training import sharding
-
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 2, bias=False))
     assert sharding._adapters(model) == set()
     model[0].requires_grad_(False)

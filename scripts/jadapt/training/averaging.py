@@ -36,8 +36,8 @@ class AveragingOnce:
         finally:
             self._more_to_come = False
 
-    def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Average the gradients of parameters, unless there are more to come."""
+    def average_complete(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Average the gradients of parameters, unless more is to be added to them."""
         if not self._more_to_come:
             average(p.grad for p in parameters if p.grad is not None)
 
@@ -55,7 +55,7 @@ class AveragingStrategy(AveragingOnce, DDPStrategy):
 
     def post_backward(self, closure_loss: torch.Tensor) -> None:
         """Average the gradients when those of a step are complete."""
-        self.average(self.model.parameters())
+        self.average_complete(self.model.parameters())
 
 
 def average(tensors: Iterable[torch.Tensor]) -> None:

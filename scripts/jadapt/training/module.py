@@ -163,9 +163,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         if self.timestamp is None:
             self.timestamp = time.perf_counter()
         layout = self._layout.to(batch["labels"].device)
-        if layout.boundaries is not None:
-            batch = batch | {"boundaries": layout.boundaries}
-        loss = (self._recorder or self._compute)(batch, whole_rows=layout.whole_rows)
+        compute = self._recorder or self._compute
+        loss = compute(layout.added_to(batch), whole_rows=layout.whole_rows)
         self.loss_buffer.append(loss.detach())
         self.n_tok += batch["labels"].numel()
         self._layout = Layout()
@@ -196,10 +195,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         layout = Layout()
         if self.fast.flash_attention:
             layout = self._layout_of(batch)
-        if layout.boundaries is not None:
-            batch = batch | {"boundaries": layout.boundaries}
         with self.trainer.precision_plugin.train_step_context():
-            return self._compute(batch, layout.whole_rows)
+            return self._compute(layout.added_to(batch), layout.whole_rows)
 
     def forward(self, batch: Batch, num_logits_to_keep: int | None = None) -> ModelOutput:
         """Run the model; with a chunked cross-entropy the output layer is left to the loss."""
@@ -207,11 +204,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             layout = self._layout.to(self.model.device)
             if not layout.masked:
                 changes.enter_context(without_mask(self.model))
-            if layout.boundaries is not None:
-                batch = batch | {"boundaries": layout.boundaries}
             if self.fast.cross_entropy_chunk:
                 changes.enter_context(headless(self.model))
-            return super().forward(batch, num_logits_to_keep)
+            return super().forward(layout.added_to(batch), num_logits_to_keep)
 
     def _chunked_loss(
         self, hidden: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None

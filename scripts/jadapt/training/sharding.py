@@ -88,9 +88,8 @@ class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
     def post_backward(self, closure_loss: torch.Tensor) -> None:
         """Add what a micro-batch gave to the gradients that the optimiser sees."""
         super().post_backward(closure_loss)
-        for share in _stepped(self.optimizers):
-            if not isinstance(share, Share):
-                continue
+        shares, whole = _apart(p for o in self.optimizers for p in parameters_of(o))
+        for share in shares:
             fresh, share.divided.grad = share.divided.grad, None
             if fresh is None:
                 continue
@@ -98,7 +97,7 @@ class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
                 share.grad = fresh.to_local()
             else:
                 share.grad += fresh.to_local()
-        self.average(p for p in _stepped(self.optimizers) if not isinstance(p, Share))
+        self.average_complete(whole)
 
     def training_step(self, batch: Any, batch_idx: int | None = None) -> torch.Tensor:
         """Take a step in the trainer's precision."""
@@ -171,10 +170,9 @@ def shard(
 
 def _adapters(model: nn.Module) -> set[nn.Parameter]:
     """Return what trains if other weights do not, and one message holds it; else nothing."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    all_train = len(trained) == sum(1 for _ in model.parameters())
-    large = sum(p.nbytes for p in trained) > MESSAGE
-    return set() if all_train or large else set(trained)
+    trained = {p for p in model.parameters() if p.requires_grad}
+    adapters = any(not p.requires_grad for p in model.parameters())
+    return trained if adapters and sum(p.nbytes for p in trained) <= MESSAGE else set()
 
 
 @contextmanager
@@ -244,8 +242,8 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Te
         The norm before.
     """
     parameters = list(parameters)
-    shares = [p for p in parameters if isinstance(p, Share)]
-    norm = _norm(p for p in parameters if not isinstance(p, Share))
+    shares, whole = _apart(parameters)
+    norm = _norm(whole)
     if shares:
         # The shares' squares, in one message; from divided ones torch would send one for each.
         own = _norm(shares)
@@ -270,9 +268,12 @@ def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def _stepped(optimizers: Iterable[Optimizer]) -> Iterator[nn.Parameter]:
-    for optimizer in optimizers:
-        yield from parameters_of(optimizer)
+def _apart(parameters: Iterable[nn.Parameter]) -> tuple[list[Share], list[nn.Parameter]]:
+    """Return shares, and parameters that are not divided."""
+    shares, whole = [], []
+    for parameter in parameters:
+        (shares if isinstance(parameter, Share) else whole).append(parameter)
+    return shares, whole
 
 
 def _divided(parameter: nn.Parameter) -> nn.Parameter:

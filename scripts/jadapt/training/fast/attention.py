@@ -125,6 +125,10 @@ class Layout:
         """Whether attention needs the mask."""
         return not self.whole_rows and self.boundaries is None
 
+    def added_to(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return a batch with the boundaries, where there are any, beside its rows."""
+        return batch if self.boundaries is None else batch | {"boundaries": self.boundaries}
+
     def to(self, device: torch.device) -> Layout:
         """Return the same on a device; from pinned memory, nothing waits."""
         if self.boundaries is None:
