@@ -5,6 +5,7 @@ Every function here is to be called by all of them, in the same order.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import sys
@@ -48,15 +49,27 @@ def joined(settings: Mapping) -> Iterator[None]:
     )
     try:
         yield
-    except RuntimeError as error:
-        if any(words in str(error).lower() for words in _LOST):
-            # Another one has failed, and says why. At once: at an orderly end the threads that
-            # still wait for it can abort the process, which would then be the one to blame.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(launching.LOST)
+    except Exception as error:
+        # Not by an orderly end of the interpreter: there, threads that still serve the others
+        # abort one process in six (torch 2.13, gloo), and the signal would hide who is to blame.
+        if _is_lost(error):
+            # Another one has failed, and says why.
+            _end_at_once(launching.LOST)
+        # Once its line is printed, which the caller does.
+        atexit.register(_end_at_once, 1)
         raise
     distributed.destroy_process_group()
+
+
+def _is_lost(error: Exception) -> bool:
+    """Tell whether this is how a process notices that another one is gone."""
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
+
+
+def _end_at_once(status: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def count() -> int:
