@@ -118,8 +118,8 @@ bench-gpu: setup  ## measure training on a GPU (OUTPUT=folder)
 
 # BENCH=folder of bench-gpu; the paper of every study shows what is released.
 BENCH ?= $(OUTPUT)
-release-efficiency: setup  ## publish what bench-gpu measured to paper/released/efficiency/ (BENCH=folder)
-	python scripts/release_efficiency.py --bench $(BENCH)
+release-efficiency: setup  ## publish what GPUs measured to paper/released/efficiency/ (BENCH=folder TWO_GPUS=folder)
+	python scripts/release_efficiency.py --bench $(BENCH) $(if $(TWO_GPUS),--two-gpus $(TWO_GPUS))
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE

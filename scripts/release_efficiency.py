@@ -1,4 +1,4 @@
-"""Publish what was measured on a GPU: copy a benchmark's rows to paper/released/efficiency/.
+"""Publish what was measured on GPUs: copy benchmarks' rows to paper/released/efficiency/.
 
 The paper of every study shows what lies there.
 """
@@ -13,10 +13,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import gpu_cases
+import two_gpus_tables
 
 from jadapt import origin
 from jadapt.errors import UserError, run
-from jadapt.publishing import bench
+from jadapt.publishing import bench, two_gpus
 from jadapt.released import CARD
 
 
@@ -24,21 +25,31 @@ def main() -> None:
     """Check that all rows are of one machine and one code; only then write anything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bench", type=Path, required=True, help="folder of bench_gpu.py")
+    parser.add_argument("--two-gpus", type=Path, help="folder of bench_two_gpus.py")
     parser.add_argument("--output", type=Path, default=Path(CARD), help="default: %(default)s")
     arguments = parser.parse_args()
     rows, notes = bench.read_rows(arguments.bench)
     if found := bench.faults(rows):
         raise UserError(f"{arguments.bench}: not released: {bench.few(found)}")
+    of_two: list[dict] = []
+    if arguments.two_gpus:
+        measured, more = two_gpus.read_rows(arguments.two_gpus)
+        compared = two_gpus_tables.compared(measured)
+        if found := two_gpus.faults(compared, rows[0]):
+            raise UserError(f"{arguments.two_gpus}: not released: {bench.few(found)}")
+        of_two, notes = two_gpus.as_part(compared), [*notes, *more]
+    elif (arguments.output / f"{two_gpus.PART}.csv").is_file():
+        notes.append(f"{two_gpus.PART}.csv of the earlier release is gone; --two-gpus FOLDER")
     absent = bench.not_measured(rows, cases_of(rows))
-    written = bench.publish(rows, absent, arguments.output)
+    written = bench.publish(rows, absent, arguments.output, of_two)
     for note in notes:
         print(f"note: {note}")
-    if rows[0]["commit"].endswith(origin.CHANGED):
+    if any(row["commit"].endswith(origin.CHANGED) for row in (*rows, *of_two)):
         print("note: measured with changes that were not committed; the paper says so")
     if absent:
         parts = dict.fromkeys(case["part"] for case in absent)
         print(f"note: {len(absent)} cases were not measured, of {', '.join(parts)}")
-    print(f"released {len(rows)} rows, measured on {rows[0]['device']}:")
+    print(f"released {len(rows) + len(of_two)} rows, measured on {rows[0]['device']}:")
     for path in written:
         print(f"  {path}")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import gpu_cases
+import two_gpus_tables
 
-from jadapt.publishing import bench
+from jadapt.publishing import bench, two_gpus
 
 ABOUT = {
     "device": "NVIDIA H100 80GB HBM3", "shape": "qwen2_5_500m", "commit": "a" * 40,
@@ -77,6 +78,29 @@ def rows(parts: Iterable[str] = gpu_cases.PARTS, repeats: int = 3) -> list[dict]
     return [row(case) for case in gpu_cases.cases(ABOUT["shape"], list(parts), repeats)]
 
 
+# Tokens a second of two GPUs over those of one.
+SPEEDUPS = {"one": 1.0, "ddp": 1.95, "fsdp2": 1.85}
+
+
+def rows_of_two() -> list[dict]:
+    """Return the rows of the benchmark of two GPUs."""
+    versions = " ".join(pair for pair in ABOUT["versions"].split() if "peft" not in pair)
+    return [
+        ABOUT | {
+            "case": f"{layout}/{method}", "layout": layout, "method": method, "rows": size,
+            "devices": two_gpus_tables.DEVICES[layout], "length": 1024, "precision": "bf16-mixed",
+            "windows": [300_000 * SPEEDUPS[layout] * part for part in (0.8, 1.0, 1.01)],
+            "losses": [11.0, 10.0 + 1e-3 * (layout == "ddp")], "validation_losses": [10.5],
+            "trainable_parameters": 134_515_008 if method == "sft" else 4_884_480,
+            "peak_mib": 600.0 * size, "shape": "smollm2_135m", "weights": "random",
+            "versions": versions,
+            "device": "2 x " * (layout != "one") + ABOUT["device"],
+        }
+        for size in (64, 128) for layout in two_gpus_tables.DEVICES
+        for method in two_gpus_tables.METHODS
+    ]  # fmt: skip
+
+
 def write_bench(folder: Path, made: list[dict] | None = None) -> Path:
     """Write what the benchmark leaves behind."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,5 +113,6 @@ def release(folder: Path, made: list[dict] | None = None) -> Path:
     """Release rows into a folder; return its record."""
     made = rows() if made is None else made
     cases = gpu_cases.cases(ABOUT["shape"], gpu_cases.PARTS, 3)
-    bench.publish(made, bench.not_measured(made, cases), folder)
+    of_two = two_gpus.as_part(two_gpus_tables.compared(rows_of_two()))
+    bench.publish(made, bench.not_measured(made, cases), folder, of_two)
     return folder / "SHA256SUMS"

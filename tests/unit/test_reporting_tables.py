@@ -266,7 +266,13 @@ def test_devices_are_listed_where_they_differ(study):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.001, "0.001"), (0.0005, "5 × 10⁻⁴"), (3e-5, "3 × 10⁻⁵"), (float("nan"), "–")],
+    [
+        (0.001, "0.001"),
+        (0.0005, "5 × 10⁻⁴"),
+        (3e-5, "3 × 10⁻⁵"),
+        (9.999e-5, "1 × 10⁻⁴"),
+        (float("nan"), "–"),
+    ],
 )
 def test_plain(value, text):
     assert present.plain(value) == text

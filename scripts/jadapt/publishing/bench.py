@@ -1,7 +1,8 @@
 """Publishing what `benchmarks/bench_gpu.py` measured on one card: one table a part of it.
 
 What every row of the benchmark repeats (device, versions, commit, shape) is written once, into
-``machine.json``. `jadapt.reporting.card` reads the folder back.
+``machine.json``. `jadapt.reporting.card` reads the folder back. `jadapt.publishing.two_gpus` has
+one more part, of two such cards.
 """
 
 from __future__ import annotations
@@ -29,8 +30,15 @@ NEEDED = ("part", "case", "stack", "label", "rows", "length", "precision", "full
 OF_CASE = ("part", "stack", "label", "change", "precision", "rows", "length", "repeat")
 
 
-def read_rows(folder: Path) -> tuple[list[dict], list[str]]:
+def read_rows(
+    folder: Path, needed: Iterable[str] = NEEDED, command: str = "make bench-gpu OUTPUT={}"
+) -> tuple[list[dict], list[str]]:
     """Read the rows of a benchmark; its files are left as they are.
+
+    Args:
+        folder: what the benchmark wrote into.
+        needed: the keys that every row has to have.
+        command: what measures into a folder, whose name takes the place of ``{}``.
 
     Returns:
         The rows, and notes: a last row that the end of a process cut off is left out.
@@ -40,7 +48,7 @@ def read_rows(folder: Path) -> tuple[list[dict], list[str]]:
     """
     path = folder / ROWS
     if not path.is_file():
-        raise UserError(f"{path}: no such file; measure first (make bench-gpu OUTPUT={folder})")
+        raise UserError(f"{path}: no such file; measure first ({command.format(folder)})")
     rows, notes = [], []
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
@@ -51,12 +59,12 @@ def read_rows(folder: Path) -> tuple[list[dict], list[str]]:
                 raise UserError(f"{path}:{number}: not a row of JSON; delete the line") from None
             notes.append(f"{path}:{number}: cut off, left out")
             break
-        missing = [key for key in NEEDED if key not in row]
+        missing = [key for key in needed if key not in row]
         if missing:
             raise UserError(f"{path}:{number}: key '{missing[0]}' is missing; delete the line")
         rows.append(row)
     if not rows:
-        raise UserError(f"{path}: nothing measured yet; make bench-gpu OUTPUT={folder}")
+        raise UserError(f"{path}: nothing measured yet; {command.format(folder)}")
     return rows, notes
 
 
@@ -99,15 +107,15 @@ def not_measured(rows: list[dict], cases: Iterable[Any]) -> list[dict]:
     ]
 
 
-def machine(rows: list[dict], absent: list[dict]) -> dict[str, Any]:
-    """Return what all rows have in common, and what was not measured."""
+def machine(rows: list[dict], absent: list[dict], of_two: Iterable[dict] = ()) -> dict[str, Any]:
+    """Return what all rows of one card have in common, and what was not measured."""
     first = rows[0]
     common = [key for key in OF_MEASURING if len({str(row.get(key)) for row in rows}) == 1]
     return {
         "format_version": CARD_FORMAT,
         "device": first["device"],
         # Of several commits, each row has its own as well.
-        "commit": " ".join(dict.fromkeys(row["commit"] for row in rows)),
+        "commit": " ".join(dict.fromkeys(row["commit"] for row in (*rows, *of_two))),
         "shape": first["shape"],
         "versions": dict(pair.split("=", 1) for pair in first["versions"].split()),
         **{key: first[key] for key in common if first.get(key) is not None},
@@ -115,21 +123,25 @@ def machine(rows: list[dict], absent: list[dict]) -> dict[str, Any]:
     }
 
 
-def publish(rows: list[dict], absent: list[dict], target: Path) -> list[Path]:
+def publish(
+    rows: list[dict], absent: list[dict], target: Path, of_two: Iterable[dict] = ()
+) -> list[Path]:
     """Write a CSV a part, ``machine.json`` and ``SHA256SUMS``, in place of an earlier release.
 
     Args:
         rows: rows without `faults`; columns that are not known yet are kept.
         absent: cases as `not_measured` returns them.
         target: the folder; replaced as a whole or not at all.
+        of_two: rows of `jadapt.publishing.two_gpus`, one more part.
     """
-    facts = machine(rows, absent)
+    every = [*rows, *of_two]
+    facts = machine(rows, absent, of_two)
     left_out = {"part", "case", *OF_MACHINE, *(key for key in OF_MEASURING if key in facts)}
-    if len({row["commit"] for row in rows}) > 1:
+    if len({row["commit"] for row in every}) > 1:
         left_out.discard("commit")
     with replaced_folder(target) as new:
-        for part in dict.fromkeys(row["part"] for row in rows):
-            own = [row for row in rows if row["part"] == part]
+        for part in dict.fromkeys(row["part"] for row in every):
+            own = [row for row in every if row["part"] == part]
             columns = dict.fromkeys(key for row in own for key in row if key not in left_out)
             _write(new / f"{part}.csv", list(columns), own)
         write_json(new / MACHINE, facts)

@@ -49,6 +49,7 @@ OF_TABLE = {
     "card_comparison": ("card",),
     "card_gains": ("card",),
     "card_precisions": ("card",),
+    "card_two_gpus": ("card",),
 }
 # What the functions of the ledger read.
 OF_FUNCTION = {

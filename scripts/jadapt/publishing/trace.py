@@ -33,7 +33,11 @@ SCRIPTS = {
     "grid": ("scripts/search.py", "scripts/collect.py"),
     "corpora": ("scripts/build_corpus.py", "scripts/tabulate_corpora.py"),
     "segmentation": ("scripts/train_segmenter.py", "scripts/evaluate_segmentation.py"),
-    "card": ("benchmarks/bench_gpu.py", "scripts/release_efficiency.py"),
+    "card": (
+        "benchmarks/bench_gpu.py",
+        "benchmarks/bench_two_gpus.py",
+        "scripts/release_efficiency.py",
+    ),
     "tokenizers": ("scripts/study_tokenizer.py", "scripts/study_models.py", "scripts/collect.py"),
 }
 # What a number may meet in a table that was changed, such as a row that is no longer found.

@@ -19,8 +19,8 @@ from jadapt.released import CARD_FORMAT, MACHINE, card_parts
 from jadapt.reporting.labels import join_words, method_label
 
 MEASURED, FULL, ABSENT = "measured", "full", "absent"
-CHECKS, SPEED, GAINS, BATCHES, METHODS, PRECISIONS = (
-    "checks", "speed", "gains", "batches", "methods", "precisions",
+CHECKS, SPEED, GAINS, BATCHES, METHODS, PRECISIONS, TWO_GPUS = (
+    "checks", "speed", "gains", "batches", "methods", "precisions", "two_gpus",
 )  # fmt: skip
 HERE, PLAIN = "nemo", "transformers"
 FULL_TUNING, LOW_RANK = "sft", "lora r16"
@@ -28,13 +28,14 @@ FULL_TUNING, LOW_RANK = "sft", "lora r16"
 EARLIER = ((2, 2048), (4, 2048))
 PRECISION = "bf16-true"
 PARTS_OF_MEMORY = ("weights", "gradients", "optimiser", "activations")
-TEXT = ("part", "stack", "label", "change", "precision", "kind", "status")
+TEXT = ("part", "stack", "label", "change", "precision", "kind", "status", "layout", "model")
 OF_MACHINE = ("device", "commit", "shape")
 NEEDED = ("stack", "label", "precision", "rows", "length", "full")
 NUMBERS = (
     "trainable_parameters", "tokens_per_second", "seconds_a_million_tokens",
     "utilisation_percent", "loader_percent", "peak_mib",
     *(f"{part}_mib" for part in PARTS_OF_MEMORY), "difference", "tolerance", "leak",
+    "devices", "speedup", "slowest", "loss_difference",
 )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def read(record: str | Path) -> pd.DataFrame:
     table = pd.concat([*parts, absent] if machine["not_measured"] else parts)
     for name in NUMBERS:
         table[name] = pd.to_numeric(table[name]) if name in table else float("nan")
-    for name in ("change", "kind"):
+    for name in ("change", "kind", "layout", "model"):
         if name not in table:
             table[name] = ""
     for name in TEXT:
@@ -71,7 +72,10 @@ def read(record: str | Path) -> pd.DataFrame:
         about[name] = str(machine.get(name, ""))
     # Of several commits, each row says its own.
     own = table["commit"] if "commit" in table else machine["commit"]
-    return table.assign(measured_at=own, **about)
+    table = table.assign(measured_at=own, **about)
+    # The benchmark of two GPUs has steps of its own.
+    table.loc[table["part"] == TWO_GPUS, ["warmup", "steps"]] = ""
+    return table
 
 
 def _part(path: Path) -> pd.DataFrame:

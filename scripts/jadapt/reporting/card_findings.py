@@ -20,6 +20,7 @@ from jadapt.reporting.card import (
     PRECISION,
     PRECISIONS,
     SPEED,
+    TWO_GPUS,
     at,
     batch_words,
     best_batch,
@@ -46,6 +47,7 @@ ABSENT_PARTS = {
     PRECISIONS: "the precisions",
 }
 SHAPE = "qwen2_5_500m"
+SMALL_SHAPE = "smollm2_135m"
 
 
 def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
@@ -76,6 +78,7 @@ def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
         "gains_commit": _commit_of(table, GAINS) if len(commits) > 1 else None,
         "precisions": _precisions(table),
         "checks": _checks(table),
+        "two": _two_gpus(table),
         "full": _cases(table[table["status"] == card.FULL]),
         "absent": _absent(table),
     }
@@ -198,6 +201,8 @@ def _goals(table: pd.DataFrame, compared: pd.DataFrame | None) -> list[Goal]:
     values["loader"] = _waiting(table)
     faster = _low_rank_speed(table)
     values["low_rank_speed"] = min((ratio.value for ratio in faster), default=None)
+    two = _two_gpus(table)
+    values["two_gpus"] = two["lowest"].value if two else None
     return judged(values)
 
 
@@ -238,6 +243,32 @@ def _checks(table: pd.DataFrame) -> dict[str, Any] | None:
             f"{row['kind']} of {_inner(row['label'])} in {row['precision']}"
             for _, row in broken.iterrows()
         ],
+    }
+
+
+def _two_gpus(table: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the speed of two GPUs over that of one, of cases and windows, and losses' distance."""
+    rows = where(table, TWO_GPUS)
+    rows = rows[rows["devices"] > 1]
+    if rows.empty:
+        return None
+    windows = rows["speedup"] * rows["slowest"] / rows["tokens_per_second"]
+
+    def of(row: pd.Series, value: float) -> Ratio:
+        batch = batch_words(row["rows"], row["length"])
+        layout = card_tables.LAYOUTS[row["layout"]]
+        return Ratio(f"{_inner(row['label'])}, {layout}, {batch}", float(value))
+
+    return {
+        "devices": int(rows["devices"].max()),
+        "model": rows["model"].iloc[0],
+        "known_shape": rows["model"].iloc[0] == SMALL_SHAPE,
+        "precision": rows["precision"].iloc[0],
+        "commit": _commit_of(table, TWO_GPUS),
+        "lowest": of(rows.loc[rows["speedup"].idxmin()], rows["speedup"].min()),
+        "highest": of(rows.loc[rows["speedup"].idxmax()], rows["speedup"].max()),
+        "slowest": of(rows.loc[windows.idxmin()], windows.min()),
+        "difference": float(rows["loss_difference"].max()),
     }
 
 

@@ -20,6 +20,7 @@ from jadapt.reporting.card import (
     PRECISION,
     PRECISIONS,
     SPEED,
+    TWO_GPUS,
     at,
     batch_words,
     best_batch,
@@ -39,6 +40,8 @@ METHOD_COLUMNS = (
 )  # fmt: skip
 # A measure of quality, where the benchmark has one.
 LOSSES = ("last_loss", "final_loss", "loss")
+# How two GPUs share a step.
+LAYOUTS = {"one": "one GPU", "ddp": "data parallel", "fsdp2": "FSDP2"}
 # Both methods that the parts other than the table of methods compare.
 PAIR = (FULL_TUNING, LOW_RANK)
 
@@ -130,6 +133,26 @@ def precisions_table(table: pd.DataFrame) -> pd.DataFrame:
             for _, row in frame.iterrows()
         ]
     return frame
+
+
+def two_gpus_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the speed of two GPUs beside one with as many rows a GPU, and how losses differ.
+
+    A loss is compared with that of one GPU which takes the same rows a step.
+    """
+    rows = where(table, TWO_GPUS)
+    places = rows["label"].map(first_seen(rows, "label").index)
+    rows = rows.assign(place=places).sort_values(["place", "rows", "length"], kind="stable")
+    return pd.DataFrame({
+        "trained": rows["label"],
+        "batch": [batch_words(*size) for size in zip(rows["rows"], rows["length"], strict=True)],
+        "layout": rows["layout"].map(lambda name: LAYOUTS.get(name, name)),
+        "varied_speed": rows["tokens_per_second"],
+        "slowest_speed": rows["slowest"],
+        "speed_ratio": rows["speedup"],
+        "memory_a_device": rows["peak_mib"],
+        "loss_within": rows["loss_difference"].where(rows["devices"] > 1),
+    }).reset_index(drop=True)  # fmt: skip
 
 
 def quality(table: pd.DataFrame) -> str | None:

@@ -61,6 +61,8 @@ def plain(value: float, digits: int = 2) -> str:
         return MISSING
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:.{digits + 4}g}"
+    # Rounded first: 0.0000999 with two digits is 1 × 10⁻⁴, not 10 × 10⁻⁵.
+    value = float(f"{value:.{digits}g}")
     exponent = math.floor(math.log10(abs(value)))
     power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{value / 10**exponent:.{digits}g} × 10{power}"
@@ -195,9 +197,13 @@ COLUMNS = {
     "change": Column("", "Switched on", _text, numeric=False),
     "precision": Column("", "Precision", _text, numeric=False),
     "varied_speed": Column("Tokens per second ↑", "measured", count),
+    "slowest_speed": Column("Tokens per second ↑", "slowest", count),
     "speed_ratio": Column("Tokens per second ↑", "ratio", digits=2),
     "varied_peak": Column("Peak memory, MiB ↓", "measured", count),
     "peak_ratio": Column("Peak memory, MiB ↓", "ratio", digits=2),
+    "layout": Column("", "Devices", _text, numeric=False),
+    "memory_a_device": Column("Peak memory,", "MiB a GPU ↓", count),
+    "loss_within": Column("Losses differ", "at most by", plain),
     "training_loss_at_end": Column("Training loss", "at the end ↓", digits=3),
     "script_share": Column("Characters by script, %", "", digits=1),
 }

@@ -34,12 +34,14 @@ MADE: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "card_comparison": lambda found: card_tables.comparison_table(found.card),
     "card_gains": lambda found: card_tables.gains_table(found.card),
     "card_precisions": lambda found: card_tables.precisions_table(found.card),
+    "card_two_gpus": lambda found: card_tables.two_gpus_table(found.card),
 }
 CLAIMS = {"claims": ledger.MEASUREMENT, "claims_arithmetic": ledger.ARITHMETIC}
 # Columns that tell rows apart.
 ROWS = (
     "method", "setting", "variant", "measured_on", "tokenizer", "segmenter", "domain", "source",
     "trained", "batch", "compared", "change", "precision",
+    "layout",
 )  # fmt: skip
 
 
