@@ -33,11 +33,8 @@ def main() -> None:
         raise UserError(f"{arguments.bench}: not released: {bench.few(found)}")
     of_two: list[dict] = []
     if arguments.two_gpus:
-        measured, more = two_gpus.read_rows(arguments.two_gpus)
-        compared = two_gpus_tables.compared(measured)
-        if found := two_gpus.faults(compared, rows[0]):
-            raise UserError(f"{arguments.two_gpus}: not released: {bench.few(found)}")
-        of_two, notes = two_gpus.as_part(compared), [*notes, *more]
+        of_two, more = rows_of_two(arguments.two_gpus, rows[0])
+        notes += more
     elif (arguments.output / f"{two_gpus.PART}.csv").is_file():
         notes.append(f"{two_gpus.PART}.csv of the earlier release is gone; --two-gpus FOLDER")
     absent = bench.not_measured(rows, cases_of(rows))
@@ -52,6 +49,15 @@ def main() -> None:
     print(f"released {len(rows) + len(of_two)} rows, measured on {rows[0]['device']}:")
     for path in written:
         print(f"  {path}")
+
+
+def rows_of_two(folder: Path, card: dict) -> tuple[list[dict], list[str]]:
+    """Return the rows of two GPUs that may stand beside those of one card, and notes."""
+    measured, notes = two_gpus.read_rows(folder)
+    compared = two_gpus_tables.compared(measured)
+    if found := two_gpus.faults(compared, card):
+        raise UserError(f"{folder}: not released: {bench.few(found)}")
+    return two_gpus.as_part(compared), notes
 
 
 def cases_of(rows: list[dict]) -> Iterator[gpu_cases.Case]:

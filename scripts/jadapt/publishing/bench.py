@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def not_measured(rows: list[dict], cases: Iterable[Any]) -> list[dict]:
     ]
 
 
-def machine(rows: list[dict], absent: list[dict], of_two: Iterable[dict] = ()) -> dict[str, Any]:
+def machine(rows: list[dict], absent: list[dict], of_two: Sequence[dict] = ()) -> dict[str, Any]:
     """Return what all rows of one card have in common, and what was not measured."""
     first = rows[0]
     common = [key for key in OF_MEASURING if len({str(row.get(key)) for row in rows}) == 1]
@@ -124,7 +124,7 @@ def machine(rows: list[dict], absent: list[dict], of_two: Iterable[dict] = ()) -
 
 
 def publish(
-    rows: list[dict], absent: list[dict], target: Path, of_two: Iterable[dict] = ()
+    rows: list[dict], absent: list[dict], target: Path, of_two: Sequence[dict] = ()
 ) -> list[Path]:
     """Write a CSV a part, ``machine.json`` and ``SHA256SUMS``, in place of an earlier release.
 
