@@ -28,7 +28,7 @@ FILE ?=
 WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
-  test-browser test-slurm lint bench bench-gpu release-efficiency notice lock clean
+  test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -115,6 +115,9 @@ crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished st
 OUTPUT ?= results/bench-gpu
 bench-gpu: setup  ## measure training on a GPU (OUTPUT=folder)
 	python benchmarks/bench_gpu.py --output $(OUTPUT) --work $(OUTPUT)/work
+
+bench-two-gpus: setup  ## measure training on two GPUs beside one (TWO_GPUS=folder)
+	python benchmarks/bench_two_gpus.py --output $(or $(TWO_GPUS),results/bench-two-gpus)
 
 # BENCH=folder of bench-gpu; the paper of every study shows what is released.
 BENCH ?= $(OUTPUT)

@@ -80,7 +80,7 @@ def test_a_release_without_them_says_that_they_are_gone(tmp_path):
             "nothing of one GPU to compare with: ddp/sft at 64 x 1024",
         ),
         ([*example.rows_of_two(), example.rows_of_two()[2]], "measured twice: ddp/sft at 64 x"),
-        ([], "nothing measured yet; python benchmarks/bench_two_gpus.py --output "),
+        ([], "nothing measured yet; make bench-two-gpus TWO_GPUS="),
         ([{"case": "one/sft"}], "rows.jsonl:1: key 'layout' is missing"),
     ],
     ids=["device", "commit", "versions", "tiny", "unknown", "one", "twice", "empty", "key"],

@@ -10,7 +10,7 @@ from jadapt.publishing import bench
 from jadapt.publishing.release import few
 
 PART = "two_gpus"
-COMMAND = "python benchmarks/bench_two_gpus.py --output {}"
+COMMAND = "make bench-two-gpus TWO_GPUS={}"
 NEEDED = (
     "case", "layout", "method", "devices", "rows", "length", "precision", "windows", "losses",
     "validation_losses", "trainable_parameters", "peak_mib", "weights", *bench.OF_MACHINE,
