@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--accelerator", choices=["gpu", "cpu"], default="gpu")
     parser.add_argument("--shape", choices=["smollm2_135m", "tiny"], default="smollm2_135m")
     parser.add_argument("--layouts", nargs="+", choices=tables.DEVICES, default=[*tables.DEVICES])
-    parser.add_argument("--methods", nargs="+", choices=tables.METHODS, default=tables.METHODS)
+    parser.add_argument("--methods", nargs="+", choices=tables.METHODS, default=[*tables.METHODS])
     parser.add_argument("--rows", type=int, help="of a micro-batch (64, tiny: 2)")
     parser.add_argument("--length", type=int, help="tokens a row (1024, tiny: 32)")
     parser.add_argument("--warmup", type=int, default=6, help="steps before the clock starts")

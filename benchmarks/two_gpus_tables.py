@@ -12,7 +12,8 @@ from jadapt.errors import UserError
 from jadapt.files import atomic
 
 DEVICES = {"one": 1, "ddp": 2, "fsdp2": 2}
-METHODS = ["sft", "lora"]
+# By name, what the benchmark of one card calls the same.
+METHODS = {"sft": "sft", "lora": "lora r16"}
 COLUMNS = [
     "method", "layout", "devices", "rows", "length", "precision", "tokens_per_second", "slowest",
     "fastest", "speedup", "loss_difference", "validation_difference", "first_loss", "last_loss",
@@ -53,6 +54,7 @@ def compared(rows: list[dict]) -> list[dict]:
         found.append(
             row
             | {
+                "label": METHODS[row["method"]],
                 "tokens_per_second": median(speeds),
                 "slowest": min(speeds),
                 "fastest": max(speeds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import gpu_cases
 import two_gpus_tables
 
+from jadapt import studies
 from jadapt.publishing import bench, two_gpus
 
 ABOUT = {
@@ -116,3 +118,30 @@ def release(folder: Path, made: list[dict] | None = None) -> Path:
     of_two = two_gpus.as_part(two_gpus_tables.compared(rows_of_two()))
     bench.publish(made, bench.not_measured(made, cases), folder, of_two)
     return folder / "SHA256SUMS"
+
+
+def released(
+    folder: Path,
+    made: list[dict] | None = None,
+    name: str = "efficiency",
+    of_two: list[dict] | None = None,
+) -> subprocess.CompletedProcess:
+    """Release rows, of two GPUs only if given, into ``folder / name`` by the script."""
+    given = ["--bench", write_bench(folder / "bench", made), "--output", folder / name]
+    if of_two is not None:
+        given += ["--two-gpus", write_bench(folder / "two", of_two)]
+    command = [sys.executable, "scripts/release_efficiency.py", *map(str, given)]
+    return subprocess.run(command, cwd=studies.ROOT, capture_output=True, text=True, check=False)
+
+
+def check_refused(folder: Path, done: subprocess.CompletedProcess, message: str) -> None:
+    """Check that the script said why in one line, and wrote nothing."""
+    assert done.returncode == 1
+    assert message in done.stderr and done.stderr.count("\n") == 1
+    assert not (folder / "efficiency").exists()
+
+
+def edited(made: list[dict], **changes: str) -> list[dict]:
+    """Return rows of which one differs."""
+    made[3] = {**made[3], **changes}
+    return made

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -33,17 +32,8 @@ def table_of(tmp_path, rows=None):
     return card.read(example.release(tmp_path / "efficiency", rows))
 
 
-def released(tmp_path, rows=None, name="efficiency"):
-    folder = example.write_bench(tmp_path / "bench", rows)
-    command = [sys.executable, "scripts/release_efficiency.py", "--bench", str(folder)]
-    return subprocess.run(
-        [*command, "--output", str(tmp_path / name)],
-        cwd=studies.ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-
-
 def test_a_benchmark_is_released_with_its_machine_written_once(tmp_path):
-    done = released(tmp_path)
+    done = example.released(tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "efficiency"
     names = {*(f"{part}.csv" for part in PARTS), "machine.json", "SHA256SUMS"}
@@ -65,9 +55,9 @@ def test_a_benchmark_is_released_with_its_machine_written_once(tmp_path):
 
 
 def test_an_earlier_release_is_replaced_as_a_whole(tmp_path):
-    released(tmp_path)
+    example.released(tmp_path)
     speed = [row for row in example.rows() if row["part"] == "speed"]
-    done = released(tmp_path, speed)
+    done = example.released(tmp_path, speed)
     assert {path.name for path in (tmp_path / "efficiency").iterdir()} == {
         "speed.csv", "machine.json", "SHA256SUMS",
     }  # fmt: skip
@@ -80,7 +70,7 @@ def test_tables_may_be_of_different_commits_and_the_text_names_each(tmp_path):
         {**row, "commit": "b" * 40 if row["part"] == "speed" else row["commit"]}
         for row in example.rows()
     ]
-    assert released(tmp_path, rows).returncode == 0
+    assert example.released(tmp_path, rows).returncode == 0
     folder = tmp_path / "efficiency"
     assert set(json.loads((folder / "machine.json").read_text())["commit"].split()) == {
         "a" * 40, "b" * 40,
@@ -91,12 +81,6 @@ def test_tables_may_be_of_different_commits_and_the_text_names_each(tmp_path):
     assert about["gains_commit"] == "a" * 12
 
 
-def edited(**changes):
-    rows = example.rows()
-    rows[3] = {**rows[3], **changes}
-    return rows
-
-
 MOST = len(example.rows()) - 1
 
 
@@ -104,11 +88,11 @@ MOST = len(example.rows()) - 1
     ("rows", "message"),
     [
         (
-            edited(device="NVIDIA L4"),
+            example.edited(example.rows(), device="NVIDIA L4"),
             f"more than one device: NVIDIA H100 80GB HBM3 ({MOST} rows)",
         ),
-        (edited(commit="b" * 40), "rows of more than one commit in part '"),
-        (edited(versions="torch=1"), "rows of more than one versions"),
+        (example.edited(example.rows(), commit="b" * 40), "rows of more than one commit in part '"),
+        (example.edited(example.rows(), versions="torch=1"), "rows of more than one versions"),
         ([{**row, "shape": "tiny"} for row in example.rows()], "rows of the shape 'tiny'"),
         ([{**row, "commit": "unknown"} for row in example.rows()], "of an unknown commit"),
         ([*example.rows(), example.rows()[7]], "measured twice: speed/"),
@@ -118,10 +102,7 @@ MOST = len(example.rows()) - 1
     ids=["device", "commit", "versions", "tiny", "unknown", "twice", "empty", "key"],
 )
 def test_what_is_not_of_one_piece_is_refused_and_nothing_written(tmp_path, rows, message):
-    done = released(tmp_path, rows)
-    assert done.returncode == 1
-    assert message in done.stderr and done.stderr.count("\n") == 1
-    assert not (tmp_path / "efficiency").exists()
+    example.check_refused(tmp_path, example.released(tmp_path, rows), message)
 
 
 def test_a_row_cut_off_at_the_end_is_left_out_and_one_in_the_middle_refused(tmp_path):
@@ -216,7 +197,7 @@ def test_settings_gain_by_more_than_measurements_of_the_same_differ(tmp_path):
     for row in once:
         if (row["part"], row["stack"], row["repeat"]) == ("speed", "transformers", 2):
             row["tokens_per_second"] *= 1.05 / 1.004
-    done = released(tmp_path, once, "once")
+    done = example.released(tmp_path, once, "once")
     assert "not measured" not in done.stdout
     table = card.read(tmp_path / "once" / "SHA256SUMS")
     for each in card_gains.by_method(table):

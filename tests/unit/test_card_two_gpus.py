@@ -1,42 +1,23 @@
 """Measurements on two GPUs: released beside those on one, and told by the paper."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 
 import card_example as example
-from jadapt import studies
 from jadapt.reporting import card, card_findings, card_tables
 from jadapt.reporting.present import present
 from paper_example import measured, text_of
-
-
-def released(tmp_path, rows):
-    one = example.write_bench(tmp_path / "bench")
-    two = example.write_bench(tmp_path / "two", rows)
-    command = [sys.executable, "scripts/release_efficiency.py", "--bench", str(one)]
-    return subprocess.run(
-        [*command, "--two-gpus", str(two), "--output", str(tmp_path / "efficiency")],
-        cwd=studies.ROOT, capture_output=True, text=True,
-    )  # fmt: skip
 
 
 def table_of(tmp_path):
     return card.read(example.release(tmp_path / "efficiency"))
 
 
-def edited(**changes):
-    rows = example.rows_of_two()
-    rows[3] = {**rows[3], **changes}
-    return rows
-
-
 def test_two_gpus_are_one_more_part_and_of_a_commit_of_their_own(tmp_path):
     rows = [row | {"commit": "b" * 40} for row in example.rows_of_two()]
-    done = released(tmp_path, rows)
+    done = example.released(tmp_path, of_two=rows)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "efficiency"
     assert json.loads((folder / "machine.json").read_text())["commit"].split() == [
@@ -54,14 +35,8 @@ def test_two_gpus_are_one_more_part_and_of_a_commit_of_their_own(tmp_path):
 
 
 def test_a_release_without_them_says_that_they_are_gone(tmp_path):
-    released(tmp_path, example.rows_of_two())
-    done = subprocess.run(
-        [
-            sys.executable, "scripts/release_efficiency.py", "--bench", str(tmp_path / "bench"),
-            "--output", str(tmp_path / "efficiency"),
-        ],
-        cwd=studies.ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+    example.released(tmp_path, of_two=example.rows_of_two())
+    done = example.released(tmp_path)
     assert "note: two_gpus.csv of the earlier release is gone; --two-gpus FOLDER" in done.stdout
     table = card.read(tmp_path / "efficiency" / "SHA256SUMS")
     assert card_findings.context(table)["two"] is None
@@ -70,9 +45,15 @@ def test_a_release_without_them_says_that_they_are_gone(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (edited(device="2 x NVIDIA L4"), "rows of 2 x NVIDIA L4, beside those of one NVIDIA H100"),
-        (edited(commit="b" * 40), "rows of more than one commit: "),
-        (edited(versions="torch=1"), "versions that one card was not measured with: torch=1"),
+        (
+            example.edited(example.rows_of_two(), device="2 x NVIDIA L4"),
+            "rows of 2 x NVIDIA L4, beside those of one NVIDIA H100",
+        ),
+        (example.edited(example.rows_of_two(), commit="b" * 40), "rows of more than one commit: "),
+        (
+            example.edited(example.rows_of_two(), versions="torch=1"),
+            "versions that one card was not measured with: torch=1",
+        ),
         ([row | {"shape": "tiny"} for row in example.rows_of_two()], "rows of the shape 'tiny'"),
         ([row | {"commit": "unknown"} for row in example.rows_of_two()], "of an unknown commit"),
         (
@@ -86,10 +67,7 @@ def test_a_release_without_them_says_that_they_are_gone(tmp_path):
     ids=["device", "commit", "versions", "tiny", "unknown", "one", "twice", "empty", "key"],
 )
 def test_what_does_not_belong_beside_one_card_is_refused(tmp_path, rows, message):
-    done = released(tmp_path, rows)
-    assert done.returncode == 1
-    assert message in done.stderr and done.stderr.count("\n") == 1
-    assert not (tmp_path / "efficiency").exists()
+    example.check_refused(tmp_path, example.released(tmp_path, of_two=rows), message)
 
 
 def test_the_table_sets_two_beside_one_of_the_same_batch(tmp_path):

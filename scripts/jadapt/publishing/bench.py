@@ -83,12 +83,24 @@ def faults(rows: list[dict]) -> list[str]:
                 found.append(
                     f"rows of more than one {key}{where}: {counts}; measure in a folder for each"
                 )
+    names = [row["case"] for row in rows]
+    return found + unfit(rows, names, "measure with bench_gpu.py --commit")
+
+
+def unfit(rows: list[dict], names: list[str], remedy: str) -> list[str]:
+    """Return why rows of any benchmark cannot be released, whatever others lie beside them.
+
+    Args:
+        rows: rows of a benchmark.
+        names: what tells each of them from all others.
+        remedy: how to measure so that the commit is known.
+    """
+    found = []
     if any(row["shape"] == TINY for row in rows):
         found.append(f"rows of the shape '{TINY}', which only tries the benchmark out")
     if any(row["commit"] in (None, "", "unknown") for row in rows):
-        found.append("rows of an unknown commit; measure with bench_gpu.py --commit")
-    twice = [name for name, count in Counter(row["case"] for row in rows).items() if count > 1]
-    if twice:
+        found.append(f"rows of an unknown commit; {remedy}")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         found.append(f"measured twice: {few(twice)}; delete one row of each")
     return found
 

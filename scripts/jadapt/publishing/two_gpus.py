@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,8 +14,6 @@ NEEDED = (
     "case", "layout", "method", "devices", "rows", "length", "precision", "windows", "losses",
     "validation_losses", "trainable_parameters", "peak_mib", "weights", *bench.OF_MACHINE,
 )  # fmt: skip
-# What the benchmark trains by name, as the benchmark of one card names it.
-LABELS = {"sft": "sft", "lora": "lora r16"}
 KEPT = (
     "layout", "devices", "rows", "length", "precision", "trainable_parameters",
     "tokens_per_second", "slowest", "fastest", "speedup", "loss_difference",
@@ -46,31 +43,22 @@ def faults(rows: list[dict], card: Mapping) -> list[str]:
         found.append(f"rows of {few(sorted(devices))}, beside those of one {card['device']}")
     if len(commits := {row["commit"] for row in rows}) > 1:
         found.append(f"rows of more than one commit: {few(sorted(commits))}")
-    if any(row["commit"] in (None, "", "unknown") for row in rows):
-        found.append("rows of an unknown commit; measure in a git working copy or its archive")
     known = card["versions"].split()
     if other := {pair for row in rows for pair in row["versions"].split() if pair not in known}:
         found.append(f"versions that one card was not measured with: {few(sorted(other))}")
-    if any(row["shape"] == bench.TINY for row in rows):
-        found.append(f"rows of the shape '{bench.TINY}', which only tries the benchmark out")
-    if alone := [_words(row) for row in rows if row["speedup"] is None]:
+    names = [f"{row['case']} at {row['rows']} x {row['length']}" for row in rows]
+    alone = [name for name, row in zip(names, rows, strict=True) if row["speedup"] is None]
+    if alone:
         found.append(f"nothing of one GPU to compare with: {few(alone)}")
-    counts = Counter(_words(row) for row in rows)
-    if twice := [words for words, count in counts.items() if count > 1]:
-        found.append(f"measured twice: {few(twice)}; delete one row of each")
-    return found
+    return found + bench.unfit(rows, names, "measure in a git working copy or its archive")
 
 
 def as_part(rows: list[dict]) -> list[dict]:
     """Return compared rows as those of a part of the release."""
     return [
         {
-            "part": PART, "stack": "nemo", "label": LABELS[row["method"]], "full": False,
+            "part": PART, "stack": "nemo", "label": row["label"], "full": False,
             "model": row["shape"], **{key: row[key] for key in KEPT},
         }
         for row in rows
     ]  # fmt: skip
-
-
-def _words(row: Mapping) -> str:
-    return f"{row['case']} at {row['rows']} x {row['length']}"

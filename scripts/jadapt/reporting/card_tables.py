@@ -146,7 +146,7 @@ def two_gpus_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({
         "trained": rows["label"],
         "batch": [batch_words(*size) for size in zip(rows["rows"], rows["length"], strict=True)],
-        "layout": rows["layout"].map(lambda name: LAYOUTS.get(name, name)),
+        "layout": rows["layout"].map(LAYOUTS),
         "varied_speed": rows["tokens_per_second"],
         "slowest_speed": rows["slowest"],
         "speed_ratio": rows["speedup"],

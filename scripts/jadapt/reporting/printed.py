@@ -40,8 +40,7 @@ CLAIMS = {"claims": ledger.MEASUREMENT, "claims_arithmetic": ledger.ARITHMETIC}
 # Columns that tell rows apart.
 ROWS = (
     "method", "setting", "variant", "measured_on", "tokenizer", "segmenter", "domain", "source",
-    "trained", "batch", "compared", "change", "precision",
-    "layout",
+    "trained", "batch", "compared", "change", "precision", "layout",
 )  # fmt: skip
 
 
