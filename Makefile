@@ -39,6 +39,7 @@ setup: .venv/.ready  ## install the locked environment into .venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet torch==2.13.0
 	.venv/bin/pip install --quiet --no-deps -r envs/requirements.lock
+	.venv/bin/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 paper: setup  ## build results/{study}/paper/paper.pdf (CONFIG=file, RESULTS=released)

@@ -3,14 +3,17 @@
 #   snakemake --cores 2 all                      the default study, config/config.yaml
 #   snakemake --cores 2 fig_convergence          one figure and what it needs
 #   snakemake --configfile MY.yaml --cores 2 all another study
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
+# The package of this very copy, also in jobs and in an environment that has none.
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+os.environ["PYTHONPATH"] = f"{workflow.basedir}/scripts"
 
-from jadapt import clocks, cluster, leftovers
-from jadapt.errors import one_line
-from jadapt.schemas import read_yaml
+from jadapt.config.yaml_files import read_yaml
+from jadapt.core.errors import one_line
+from jadapt.workflow import code_hash, mtimes, slurm, stale_jobs
 
 # A study given on the command line replaces the default one instead of being mixed into it.
 if not workflow.configfiles:
@@ -35,6 +38,9 @@ include: "rules/paper.smk"
 include: "rules/page.smk"
 
 
+code_hash.save_cache()
+
+
 rule all:
     default_target: True
     input:
@@ -46,14 +52,14 @@ rule all:
 # Jobs of a Snakemake that was killed would be submitted a second time.
 onstart:
     with one_line():
-        leftovers.refuse(Path.cwd())
+        stale_jobs.check(Path.cwd())
     # IPython makes its own folder in one that is there, or takes one for temporary files.
     CACHE.mkdir(exist_ok=True)
     # Whatever rules read: a file of the future would fail the jobs that read it.
-    clocks.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
+    mtimes.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
 
 
 # SLURM's own words for a job it refused are far up by now.
 onerror:
-    for _line in cluster.explain(log):
+    for _line in slurm.explain(log):
         print(_line, file=sys.stderr)

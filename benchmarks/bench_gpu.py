@@ -18,13 +18,11 @@ import time
 import traceback
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-
 import gpu_cases
 import gpu_tables
 
-from jadapt import gpus
-from jadapt.errors import UserError, run
+from jadapt.core.errors import UserError, run
+from jadapt.training.distributed import gpus
 
 
 def main() -> None:

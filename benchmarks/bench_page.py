@@ -19,10 +19,9 @@ from pathlib import Path
 from released_clone import ROOT, build, fresh_clone
 
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
-sys.path.insert(0, str(ROOT / "scripts"))
 
 from chromium import Page, browser, program
-from jadapt.files import write_json
+from jadapt.core.files import write_json
 
 LIMIT_MEGABYTES = 5.0
 LIMIT_SECONDS = 1.0

@@ -28,12 +28,10 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-from jadapt.errors import UserError, run
-from jadapt.text.segmentation import Segmenter, load
-from jadapt.text.segmentation.base import DICTIONARIES
-from jadapt.text.segmentation.mecab import tagger
+from jadapt.core.errors import UserError, run
+from jadapt.segmentation import Segmenter, load
+from jadapt.segmentation.base import DICTIONARIES
+from jadapt.segmentation.mecab import tagger
 
 SLOWER_THAN_BINARY = 0.10
 CHARACTERS_PER_SECOND = 20_000

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import sentencepiece
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-
-from jadapt.files import read_jsonl
-from jadapt.text.tokenizers import MODEL_NAME, load
+from jadapt.core.files import read_jsonl
+from jadapt.tokenization.tokenizers import MODEL_NAME, load
 
 # Share of the library's own speed that encoding must reach.
 GOAL = 0.9

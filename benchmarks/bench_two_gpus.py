@@ -23,12 +23,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-
 import two_gpus_tables as tables
 
-from jadapt import gpus, origin
-from jadapt.errors import UserError, run
+from jadapt.core import code_version
+from jadapt.core.errors import UserError, run
+from jadapt.training.distributed import gpus
 
 MEASURING = Path(__file__).with_name("two_gpus_measuring.py")
 
@@ -96,7 +95,7 @@ def _known(arguments: argparse.Namespace, layout: str, method: str, done: list[d
     wanted = {
         "layout": layout, "method": method, "shape": arguments.shape,
         "rows": arguments.rows, "length": arguments.length,
-        "weights": str(arguments.model or "random"), "commit": origin.commit() or "unknown",
+        "weights": str(arguments.model or "random"), "commit": code_version.commit() or "unknown",
     }  # fmt: skip
     return any(all(row[k] == v for k, v in wanted.items()) for row in done)
 

@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from jadapt.methods import registry
-from jadapt.training.fast.attention import document_boundaries, without_mask
-from jadapt.training.fast.compiling import compile_layers
-from jadapt.training.fast.cross_entropy import IGNORED, linear_cross_entropy
-from jadapt.training.sequence import LOG, Places, Run
+from jadapt.training.kernels.attention import document_boundaries, without_mask
+from jadapt.training.kernels.compiling import compile_layers
+from jadapt.training.kernels.cross_entropy import IGNORED, linear_cross_entropy
+from jadapt.training.run import LOG, Places, Run
 
 # Documents of one row of 1,024 tokens; none of them a multiple of what kernels divide rows into.
 LENGTHS = [100, 1, 300, 7, 616]

@@ -18,16 +18,16 @@ from gpu_cases import LINEAR, Case, Check
 from lightning.pytorch import Callback
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from jadapt import origin, seals
+from jadapt.core import checksums, code_version
+from jadapt.core.errors import UserError
+from jadapt.core.files import sha256_file, write_json
 from jadapt.data.tokens import FORMAT_VERSION
-from jadapt.errors import UserError
-from jadapt.files import sha256_file, write_json
 from jadapt.methods.base import Method
 from jadapt.models import scratch
 from jadapt.training import memory, provenance
-from jadapt.training.fast import recording
+from jadapt.training.kernels import cuda_graphs
 from jadapt.training.module import AdaptationModule
-from jadapt.training.sequence import Places, Run
+from jadapt.training.run import Places, Run
 
 # Dense bf16 with float32 sums, by the makers' data sheets, in FLOP/s.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
@@ -57,7 +57,7 @@ class Clock(Callback):
         _wait(self.device)
         self.warm_seconds = time.perf_counter() - self.started
         if self.device.type == "cuda":
-            recording.reset_peak()
+            cuda_graphs.reset_peak()
         self.waited_before = self.stream.seconds if self.stream else 0.0
         self.started = time.perf_counter()
 
@@ -131,7 +131,7 @@ class Bench:
         return {
             "device": provenance.device(),
             "shape": shape,
-            "commit": origin.commit() or "unknown",
+            "commit": code_version.commit() or "unknown",
             "versions": " ".join(f"{name}={version(name)}" for name in names),
         }
 
@@ -240,14 +240,14 @@ class Bench:
     def _weights(self) -> Path:
         """Write the random weights once, in bfloat16 on a GPU as published ones are."""
         folder = self.work / "model"
-        if not (folder / seals.FOLDER_RECORD).exists():
+        if not (folder / checksums.FOLDER_RECORD).exists():
             shutil.rmtree(folder, ignore_errors=True)
             settings = {k: v for k, v in self.shape.items() if k != "vocabulary"}
             special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
             torch.manual_seed(1)
             model: PreTrainedModel = scratch.build(settings, self.shape["vocabulary"], special)
             model.save_pretrained(folder, max_shard_size="100GB")
-            seals.seal_folder(folder)
+            checksums.seal_folder(folder)
         with torch.device("meta"):
             settings = {k: v for k, v in self.shape.items() if k != "vocabulary"}
             self.parameters = scratch.build(

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from statistics import median
 
-from jadapt.errors import UserError
-from jadapt.files import atomic, read_log, write_text
+from jadapt.core.errors import UserError
+from jadapt.core.files import atomic, read_log, write_text
 
 ROWS = "rows.jsonl"
 COLUMNS = [

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 
-from jadapt.training import ranks
+from jadapt.training.distributed import ranks
 from jadapt.training.meters import peak_memory_mib, reset_peak_memory
-from jadapt.training.sequence import Places, Run
+from jadapt.training.run import Places, Run
 
 __all__ = ["ClockedRun", "Places", "Windows"]
 

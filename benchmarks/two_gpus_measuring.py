@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-
 import two_gpus_tables as tables
 
-from jadapt import launching
-from jadapt.errors import run
+from jadapt.core.errors import run
+from jadapt.training.distributed import launching, worker
 
 STARTED = time.perf_counter()
 SHAPES = {
@@ -53,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     devices = {"devices": tables.DEVICES[arguments.layout], "accelerator": arguments.accelerator}
     # bench_two_gpus.py holds the GPUs.
-    if launching.rank(devices) is None:
+    if worker.rank(devices) is None:
         launching.start(devices["devices"])
     else:
         measure(arguments, devices)
@@ -62,7 +59,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, devices: dict) -> None:
     """Load everything, wait for the gate, and measure one method after the other."""
     # Loaded before the gate opens: other layouts measure meanwhile.
-    from jadapt.training import ranks
+    from jadapt.training.distributed import ranks
     from jadapt.training.module import AdaptationModule
 
     bench = Bench(arguments, devices)
@@ -70,10 +67,10 @@ def measure(arguments: argparse.Namespace, devices: dict) -> None:
     with ranks.joined(devices):
         while not arguments.gate.exists():
             time.sleep(0.05)
-        ranks.first(bench.prepare)
+        ranks.on_rank_zero(bench.prepare)
         for method in arguments.methods:
             row = bench.row(module, method)
-            if ranks.is_first():
+            if ranks.is_rank_zero():
                 with open(arguments.output / tables.ROWS, "a", encoding="utf-8") as stream:
                     stream.write(json.dumps(row) + "\n")
 
@@ -111,9 +108,9 @@ class Bench:
         """Write the weights and the tokens once, for all layouts."""
         import numpy as np
 
-        from jadapt import seals
+        from jadapt.core import checksums
 
-        if (self.model / seals.FOLDER_RECORD).exists():
+        if (self.model / checksums.FOLDER_RECORD).exists():
             return
         shutil.rmtree(self.model, ignore_errors=True)
         if self.arguments.model:
@@ -132,11 +129,11 @@ class Bench:
                 drawn = np.random.default_rng(number).random((count, self.arguments.length - 1))
                 documents = (3 + drawn**4 * (shape["vocab_size"] - 3)).astype(int)
                 self.measuring.write_tokens(folder, documents)
-        seals.seal_folder(self.model)
+        checksums.seal_folder(self.model)
 
     def row(self, module: Any, method: str) -> dict:
         """Measure a method; return its line of `rows.jsonl`."""
-        from jadapt import origin
+        from jadapt.core import code_version
         from jadapt.training import provenance
 
         arguments, devices = self.arguments, self.common["devices"]
@@ -178,7 +175,7 @@ class Bench:
             "shape": arguments.shape,
             "weights": str(arguments.model or "random"),
             "versions": " ".join(f"{name}={version(name)}" for name in names),
-            "commit": origin.commit() or "unknown",
+            "commit": code_version.commit() or "unknown",
         }
 
     def _train(self, module: Any, method: str, changes: dict) -> tuple[list[dict], Any]:

@@ -8,8 +8,8 @@ from statistics import median
 
 from gpu_tables import ROWS, read
 
-from jadapt.errors import UserError
-from jadapt.files import atomic
+from jadapt.core.errors import UserError
+from jadapt.core.files import atomic
 
 DEVICES = {"one": 1, "ddp": 2, "fsdp2": 2}
 # By name, what the benchmark of one card calls the same.

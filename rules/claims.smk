@@ -22,7 +22,7 @@ rule claims:
         tables=[f"--{name}={path}" for name, path in CLAIMABLE.items()],
         domains=sorted(CATALOGUE["domains"]),
         unmet=PUBLISHED.unmet(config),
-        code=code("judge_claims.py", "schemas.py", "reporting"),
+        code=presenting("judge_claims.py"),
     message:
         "Judging the published claims"
     shell:

@@ -2,19 +2,22 @@
 import json
 from pathlib import Path
 
-from jadapt import cluster, modules, runs, schemas
-from jadapt import settings as study_settings
-from jadapt.errors import one_line
-from jadapt.reporting import claims as published_claims
+from jadapt.analysis import claims as published_claims
+from jadapt.config import runs
+from jadapt.config import validation as study_settings
+from jadapt.config import yaml_files
+from jadapt.core.errors import one_line
+from jadapt.methods import registry
+from jadapt.workflow import code_hash, slurm
 
 # A mistake in the configuration ends here, with one line, before any rule is built.
 with one_line():
-    CATALOGUE = schemas.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
-    MODELS = schemas.read_yaml(f"{workflow.basedir}/config/models.yaml")
+    CATALOGUE = yaml_files.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
+    MODELS = yaml_files.read_yaml(f"{workflow.basedir}/config/models.yaml")
     config = study_settings.validate(
         config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
     )
-    SITE = cluster.read_site(Path(workflow.basedir, cluster.SITE_FILE))
+    SITE = slurm.read_site(Path(workflow.basedir, slurm.SITE_FILE))
     CLAIMS = "config/claims.yaml"
     PUBLISHED = published_claims.read(
         f"{workflow.basedir}/{CLAIMS}", CATALOGUE["domains"]
@@ -55,12 +58,21 @@ SEGMENTATION = config.get("segmentation")
 TOKENIZERS = list((config["tokenization"] or {}).get("tokenizers", []))
 
 
-def code(script, *parts):
-    """Checksum of a script and the rooms or modules of the package it uses, for `params`: what a rule
-    does follows their content, so that an edit reruns it and a mere touch does not. Segmentation is
-    named by those who use it: its room has many users who do not."""
-    rooms = [f"jadapt/{part}" for part in ("errors.py", "files.py", "seals.py", *parts)]
-    return modules.checksum(script, *rooms)
+def code(*parts):
+    """Checksum of a script, of the modules of the package that it imports, however far down, and of
+    further modules that it loads by name, for `params`: what a rule does follows their content, so
+    that an edit reruns it and a mere touch does not."""
+    return code_hash.checksum(*parts)
+
+
+def presenting(*parts):
+    """The same for what readers see: labels, colours and words of the study's methods count."""
+    return code_hash.checksum(*parts, *ALL_METHODS_CODE, presentation=True)
+
+
+def notebook_code(name):
+    """What a figure or table follows besides its notebook and its tables."""
+    return presenting(f"../notebooks/{name}.ipynb")
 
 
 def as_json(value):
@@ -87,47 +99,32 @@ def training_resources(run):
 def on_cluster(stage, **portable):
     """Memory and minutes of a stage's jobs, growing with each attempt, and what the user's file
     (profiles/slurm/local.yaml) says of the stage."""
-    return cluster.resources(SITE, stage, **portable)
+    return slurm.resources(SITE, stage, **portable)
 
 
 def methods_code(run):
-    """The modules of the methods room that a run uses: a change of others leaves it alone."""
-    entry = runs.run_settings(config, run)
-    return [f"methods/{name}" for name in modules.of_entry(entry)]
+    """The modules of the method and the strategies of a run: a change of others leaves it alone."""
+    return registry.modules_of(runs.run_settings(config, run))
 
 
-def segmentation_code(*modules):
-    """Modules of the segmentation package that a rule uses; all of them, where none is named."""
-    folder = "text/segmentation"
-    return (
-        [f"{folder}/{name}.py" for name in ("__init__", *modules)]
-        if modules
-        else [folder]
-    )
-
-
-# How a run comes by its devices.
-DEVICES = ["gpus.py", "launching.py", "parallelism.py"]
+ALL_METHODS_CODE = sorted(
+    {module for run in ["base", *RUNS] for module in methods_code(run)}
+)
 
 
 def training_code(run):
     """What the training of a run follows."""
-    rooms = [*DEVICES, "text", "data", "models", "training"]
-    return code("train.py", *rooms, *methods_code(run))
+    return code("train.py", *methods_code(run))
 
 
 def search_code(run):
     """What a search of a run follows: its training and how it is measured."""
-    measured = ["evaluation/search.py", "evaluation/likelihood.py"]
-    rooms = [*DEVICES, "text", "data", "models", "training"]
-    return code("search.py", *rooms, *methods_code(run), *measured)
+    return code("search.py", *methods_code(run))
 
 
 def evaluation_code(run):
     """What the evaluation of a run follows."""
-    own = ["evaluation/stages.py", "evaluation/likelihood.py", *methods_code(run)]
-    own += ["gpus.py", "training/determinism.py"]
-    return code("evaluate.py", "text", "data", "models", *own)
+    return code("evaluate.py", *methods_code(run))
 
 
 def chosen_rate(run):

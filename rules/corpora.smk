@@ -20,13 +20,7 @@ rule download:
         mem_mb=500,
         runtime=60,
     params:
-        code=code(
-            "fetch_source.py",
-            "corpora/fetching.py",
-            "corpora/packages.py",
-            "corpora/urls.py",
-            "corpora/verification.py",
-        ),
+        code=code("fetch_source.py"),
         # How a file is read afterwards is no reason to fetch it again.
         settings=lambda wildcards: as_json(
             {k: v for k, v in source_entry(wildcards.source).items() if k != "extract"}
@@ -67,7 +61,7 @@ rule corpus:
     resources:
         **on_cluster("corpus", mem_mb=3000, runtime=60),
     params:
-        code=code("build_corpus.py", "corpora", "text"),
+        code=code("build_corpus.py"),
         # Not the function itself: Snakemake would pass resources and all to its keyword arguments.
         settings=lambda wildcards: corpus_settings(wildcards),
         fetched=lambda wildcards, input: [
@@ -98,7 +92,7 @@ rule corpora_table:
         mem_mb=500,
         runtime=10,
     params:
-        code=code("tabulate_corpora.py", "corpora"),
+        code=code("tabulate_corpora.py"),
         study=config["study"],
     message:
         "Tabulating the corpora"

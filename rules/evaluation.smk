@@ -83,7 +83,7 @@ rule metrics:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
+        code=code("collect.py"),
         known=KNOWN,
     message:
         "Collecting the metrics"
@@ -107,7 +107,7 @@ rule efficiency:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
+        code=code("collect.py"),
         study=config["study"],
     message:
         "Collecting sizes, seconds and memory"
@@ -132,7 +132,7 @@ rule curves:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("collect.py", "evaluation/collection.py", "evaluation/transfer.py"),
+        code=code("collect.py"),
         study=config["study"],
     message:
         "Collecting the training curves"
@@ -162,9 +162,7 @@ if SEARCH_TABLES:
             mem_mb=1000,
             runtime=10,
         params:
-            code=code(
-                "collect.py", "evaluation/collection.py", "evaluation/transfer.py"
-            ),
+            code=code("collect.py"),
         message:
             "Collecting the learning-rate grids and the ablations"
         shell:

@@ -34,7 +34,7 @@ rule html:
         notebooks=as_json(NOTEBOOKS),
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),
-        code=code("render_page.py", "schemas.py", "reporting"),
+        code=presenting("render_page.py"),
     message:
         "Writing the HTML page"
     shell:

@@ -34,7 +34,7 @@ rule figure:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("jadapt/__init__.py", "reporting"),
+        code=lambda wildcards: notebook_code(wildcards.figure),
         caption=lambda wildcards: NOTEBOOKS[wildcards.figure]["caption"],
         origin=lambda wildcards: figure_origin(wildcards.figure),
         parameters=lambda wildcards: papermill_parameters(
@@ -43,7 +43,7 @@ rule figure:
     message:
         "Drawing the figure {wildcards.figure}"
     shell:
-        "JADAPT_ORIGIN={params.origin:q} PYTHONPATH=scripts papermill -k python3 --no-progress-bar"
+        "JADAPT_ORIGIN={params.origin:q} papermill -k python3 --no-progress-bar"
         " {params.parameters:q} {input.notebook:q} {output.notebook:q} > {log:q} 2>&1"
 
 
@@ -70,7 +70,7 @@ rule table:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("jadapt/__init__.py", "reporting"),
+        code=lambda wildcards: notebook_code(wildcards.table),
         caption=lambda wildcards: NOTEBOOKS[wildcards.table]["caption"],
         parameters=lambda wildcards: papermill_parameters(
             wildcards.table, f"{RESULTS}/tables/{wildcards.table}"
@@ -78,7 +78,7 @@ rule table:
     message:
         "Making the table {wildcards.table}"
     shell:
-        "PYTHONPATH=scripts papermill -k python3 --no-progress-bar {params.parameters:q}"
+        "papermill -k python3 --no-progress-bar {params.parameters:q}"
         " {input.notebook:q} {output.notebook:q} > {log:q} 2>&1"
 
 
@@ -115,7 +115,7 @@ rule paper:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("render_paper.py", "schemas.py", "reporting"),
+        code=presenting("render_paper.py"),
         settings=as_json(SETTINGS),
         study=config["study"],
         tables=[f"--{name}={path}" for name, path in READ.items()],

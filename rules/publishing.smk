@@ -30,7 +30,7 @@ rule manifest:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("write_manifest.py", "publishing/manifest.py", "studies.py"),
+        code=code("write_manifest.py"),
         settings=as_json(SETTINGS),
         results=subpath(output[0], parent=True),
         tables=list(TABLES),

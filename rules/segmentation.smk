@@ -29,13 +29,7 @@ if SEGMENTATION:
             mem_mb=1000,
             runtime=10,
         params:
-            code=code(
-                "prepare_segmentation.py",
-                "corpora/verification.py",
-                "text/scripts.py",
-                "text/tokenizers.py",
-                *segmentation_code("base", "gold", "mecab", "pieces", "reference"),
-            ),
+            code=code("prepare_segmentation.py"),
             settings=as_json({"gold": GOLD, "fallback": SEGMENTATION["fallback"]}),
             fetched=lambda wildcards, input: [
                 f"{source}={path}" for source, path in zip(GOLD_SOURCES, input.fetched)
@@ -69,7 +63,7 @@ if SEGMENTATION:
         resources:
             **on_cluster("segmenter", mem_mb=2000, runtime=120),
         params:
-            code=code("train_segmenter.py", "text/scripts.py", *segmentation_code()),
+            code=code("train_segmenter.py"),
             settings=as_json(
                 {key: SEGMENTATION[key] for key in ("network", "training", "fallback")}
             ),
@@ -102,9 +96,7 @@ if SEGMENTATION:
         resources:
             **on_cluster("segmentation", mem_mb=2000, runtime=30),
         params:
-            code=code(
-                "evaluate_segmentation.py", "text/scripts.py", *segmentation_code()
-            ),
+            code=code("evaluate_segmentation.py"),
             study=config["study"],
             reference=subpath(input.reference, parent=True),
             dictionaries=SEGMENTATION["dictionaries"],

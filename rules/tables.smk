@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from jadapt import released
-from jadapt.errors import UserError, nearest, one_line
+from jadapt.core import released
+from jadapt.core.errors import UserError, nearest, one_line
 
 SEARCH_TABLES = [
     *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),

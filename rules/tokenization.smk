@@ -20,7 +20,7 @@ if TOKENIZERS:
         resources:
             **on_cluster("raw_corpus", mem_mb=3000, runtime=60),
         params:
-            code=code("build_corpus.py", "corpora", "text/scripts.py"),
+            code=code("build_corpus.py"),
             settings=lambda wildcards: corpus_settings(wildcards, normalisation="none"),
             fetched=lambda wildcards, input: [
                 f"{source}={path}"
@@ -61,16 +61,7 @@ if TOKENIZERS:
         resources:
             **on_cluster("study_tokenizer", mem_mb=2000, runtime=60),
         params:
-            code=code(
-                "study_tokenizer.py",
-                "text",
-                "data",
-                "models/tokenizer_making.py",
-                "models/gguf.py",
-                "evaluation/tokenizer_study.py",
-                "corpora/verification.py",
-                *segmentation_code("base", "gold", "mecab", "pieces", "reference"),
-            ),
+            code=code("study_tokenizer.py"),
             entry=lambda wildcards: as_json(study_entry(wildcards.tokenizer)),
             settings=lambda wildcards: as_json(
                 {
@@ -129,17 +120,7 @@ if TOKENIZERS:
         resources:
             **on_cluster("study_models", mem_mb=4000, runtime=240),
         params:
-            code=code(
-                "study_models.py",
-                "text",
-                "data",
-                "models",
-                "training",
-                *(f"methods/{name}" for name in modules.of_entry({"method": "sft"})),
-                "evaluation/tokenizer_models.py",
-                "evaluation/tokenizer_study.py",
-                "evaluation/likelihood.py",
-            ),
+            code=code("study_models.py"),
             study=config["study"],
             settings=as_json(runs.study_models_settings(config, MODELS["models"])),
             tokenizers=[

@@ -21,13 +21,7 @@ rule tokenizer:
     resources:
         **on_cluster("tokenizer", mem_mb=4000, runtime=30),
     params:
-        code=code(
-            "train_tokenizer.py",
-            "text",
-            "models/tokenizer_making.py",
-            "models/gguf.py",
-            *segmentation_code("base", "mecab", "pieces"),
-        ),
+        code=code("train_tokenizer.py"),
         settings=as_json(config["tokenizer"]),
         corpora=lambda wildcards, input: [
             word
@@ -75,7 +69,7 @@ rule tokens:
     resources:
         **on_cluster("tokens", mem_mb=1000, runtime=60),
     params:
-        code=code("encode.py", "text", "data"),
+        code=code("encode.py"),
         folder=subpath(output.meta, parent=True),
         tokenizer=subpath(input.tokenizer, parent=True),
         language=lambda wildcards: text_language(wildcards.domain),

@@ -17,7 +17,7 @@ rule initial_model:
     resources:
         **on_cluster("initial_model", mem_mb=4000, runtime=30),
     params:
-        code=code("prepare_model.py", "text", "models"),
+        code=code("prepare_model.py"),
         settings=as_json(MODELS["models"][config["model"]]),
         seed=runs.base_seed(config),
         tokenizer=subpath(input.tokenizer, parent=True),
@@ -53,7 +53,7 @@ if PRETRAINED:
         resources:
             **on_cluster("initial_model", mem_mb=2000, runtime=30),
         params:
-            code=code("adopt_model.py", "origin.py", "training/provenance.py"),
+            code=code("adopt_model.py"),
             settings=as_json(runs.run_settings(config, "base")),
             seed=runs.base_seed(config),
             model=subpath(input.model, parent=True),

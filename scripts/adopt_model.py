@@ -7,9 +7,9 @@ import math
 import time
 from pathlib import Path
 
-from jadapt import seals
-from jadapt.errors import run
-from jadapt.files import load_settings, write_json, write_text
+from jadapt.core import checksums
+from jadapt.core.errors import run
+from jadapt.core.files import load_settings, write_json, write_text
 
 
 def main() -> None:
@@ -28,8 +28,8 @@ def main() -> None:
     from jadapt.training import provenance
 
     started = time.time()
-    seals.check_folder(arguments.model)
-    seals.copy_folder(arguments.model, arguments.output)
+    checksums.check_folder(arguments.model)
+    checksums.copy_folder(arguments.model, arguments.output)
     with safe_open(arguments.output / "model.safetensors", "pt") as weights:
         sizes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
     count = sum(math.prod(shape) for shape in sizes)

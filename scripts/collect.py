@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jadapt.errors import run
+from jadapt.core.errors import run
+from jadapt.core.files import atomic
 from jadapt.evaluation import collection
-from jadapt.files import atomic
 
 
 def main() -> None:

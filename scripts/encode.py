@@ -7,8 +7,8 @@ import signal
 import sys
 import time
 
+from jadapt.core.errors import run
 from jadapt.data.encoding import encode_corpus
-from jadapt.errors import run
 
 
 def main() -> None:

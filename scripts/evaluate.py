@@ -6,9 +6,9 @@ import argparse
 import csv
 from pathlib import Path
 
-from jadapt import gpus
-from jadapt.errors import run
-from jadapt.files import atomic, load_settings, named_path
+from jadapt.core.errors import run
+from jadapt.core.files import atomic, load_settings, named_path
+from jadapt.training.distributed import gpus
 
 COLUMNS = (
     "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
@@ -40,7 +40,7 @@ def evaluate(settings: dict, arguments: argparse.Namespace) -> None:
     import torch
 
     from jadapt.evaluation.stages import Stages
-    from jadapt.text import tokenizers
+    from jadapt.tokenization import tokenizers
     from jadapt.training.determinism import make_deterministic
 
     torch.set_num_threads(settings["threads"])

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from jadapt.errors import run
-from jadapt.files import atomic
-from jadapt.text.segmentation import load, reference
-from jadapt.text.segmentation.base import BILSTM_CRF, Segmenter
-from jadapt.text.segmentation.scoring import COLUMNS, score, words_of
+from jadapt.core.errors import run
+from jadapt.core.files import atomic
+from jadapt.segmentation import load, reference
+from jadapt.segmentation.base import BILSTM_CRF, Segmenter
+from jadapt.segmentation.scoring import COLUMNS, score, words_of
 
 
 def main() -> int:

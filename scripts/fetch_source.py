@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from jadapt.core.errors import run
+from jadapt.core.files import load_settings
 from jadapt.corpora.fetching import fetch
-from jadapt.errors import run
-from jadapt.files import load_settings
 
 
 def main() -> int:

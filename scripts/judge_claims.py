@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jadapt.errors import run
-from jadapt.files import atomic
-from jadapt.reporting import claims, ledger
-from jadapt.reporting.runs import NEEDED, read_tables
+from jadapt.analysis import claim_verdicts, claims
+from jadapt.analysis.adapted_models import NEEDED, read_tables
+from jadapt.core.errors import run
+from jadapt.core.files import atomic
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     published = claims.read(arguments.claims, arguments.domains)
     measured = read_tables({name: getattr(arguments, name) for name in (*NEEDED, "grid")})
-    frame = ledger.judge(published, measured, arguments.unmet)
+    frame = claim_verdicts.judge(published, measured, arguments.unmet)
     with atomic(arguments.output) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 

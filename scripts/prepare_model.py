@@ -6,9 +6,9 @@ import argparse
 import shutil
 from pathlib import Path
 
-from jadapt import seals
-from jadapt.errors import UserError, run
-from jadapt.files import load_settings
+from jadapt.core import checksums
+from jadapt.core.errors import UserError, run
+from jadapt.core.files import load_settings
 
 
 def main() -> None:
@@ -25,9 +25,9 @@ def main() -> None:
 
     import torch
 
-    from jadapt.files import read_json
+    from jadapt.core.files import read_json
     from jadapt.models import extension, published, scratch
-    from jadapt.text import tokenizers, vocabulary
+    from jadapt.tokenization import tokenizers, vocabulary
 
     settings = load_settings(arguments.settings)
     tokenizer = tokenizers.load(arguments.tokenizer)
@@ -54,7 +54,7 @@ def main() -> None:
     shutil.rmtree(arguments.output, ignore_errors=True)
     # In one file, whatever the size: readers and rules count on its name.
     model.save_pretrained(arguments.output, max_shard_size="1000GB")
-    seals.seal_folder(arguments.output)
+    checksums.seal_folder(arguments.output)
 
 
 if __name__ == "__main__":

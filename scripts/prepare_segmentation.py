@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from jadapt.errors import run
-from jadapt.files import load_settings, named_path
-from jadapt.text.segmentation.reference import prepare
+from jadapt.core.errors import run
+from jadapt.core.files import load_settings, named_path
+from jadapt.segmentation.reference import prepare
 
 
 def main() -> int:

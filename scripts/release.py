@@ -6,10 +6,10 @@ import argparse
 import re
 import subprocess
 
-from jadapt import studies
-from jadapt.errors import UserError, run
-from jadapt.publishing import release
-from jadapt.released import MANIFEST
+from jadapt.config import studies
+from jadapt.core.errors import UserError, run
+from jadapt.core.released import MANIFEST
+from jadapt.release import publish
 
 
 def main() -> None:
@@ -17,10 +17,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     studies.add_arguments(parser)
     study = studies.load(parser.parse_args())
-    release.refuse(study, release.faults(study))
-    release.refuse(study, outdated(study))
+    publish.refuse(study, publish.faults(study))
+    publish.refuse(study, outdated(study))
     manifest = study.manifest()
-    written = release.publish(study.results, manifest, study.released)
+    written = publish.publish(study.results, manifest, study.released)
     diverged = [r for r in manifest["runs"] if r["diverged"]]
     for r in diverged:
         print(f"note: {r['run']}, seed {r['seed']} diverged; its rows are released as they are")

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import gpu_cases
 import two_gpus_tables
 
-from jadapt import origin
-from jadapt.errors import UserError, run
-from jadapt.publishing import bench, two_gpus
-from jadapt.released import CARD
+from jadapt.core import code_version
+from jadapt.core.errors import UserError, run
+from jadapt.core.released import CARD
+from jadapt.release import gpu_benchmark, two_gpus
 
 
 def main() -> None:
@@ -28,20 +28,20 @@ def main() -> None:
     parser.add_argument("--two-gpus", type=Path, help="folder of bench_two_gpus.py")
     parser.add_argument("--output", type=Path, default=Path(CARD), help="default: %(default)s")
     arguments = parser.parse_args()
-    rows, notes = bench.read_rows(arguments.bench)
-    if found := bench.faults(rows):
-        raise UserError(f"{arguments.bench}: not released: {bench.few(found)}")
+    rows, notes = gpu_benchmark.read_rows(arguments.bench)
+    if found := gpu_benchmark.faults(rows):
+        raise UserError(f"{arguments.bench}: not released: {gpu_benchmark.few(found)}")
     of_two: list[dict] = []
     if arguments.two_gpus:
         of_two, more = rows_of_two(arguments.two_gpus, rows[0])
         notes += more
     elif (arguments.output / f"{two_gpus.PART}.csv").is_file():
         notes.append(f"{two_gpus.PART}.csv of the earlier release is gone; --two-gpus FOLDER")
-    absent = bench.not_measured(rows, cases_of(rows))
-    written = bench.publish(rows, absent, arguments.output, of_two)
+    absent = gpu_benchmark.not_measured(rows, cases_of(rows))
+    written = gpu_benchmark.publish(rows, absent, arguments.output, of_two)
     for note in notes:
         print(f"note: {note}")
-    if any(row["commit"].endswith(origin.CHANGED) for row in (*rows, *of_two)):
+    if any(row["commit"].endswith(code_version.CHANGED) for row in (*rows, *of_two)):
         print("note: measured with changes that were not committed; the paper says so")
     if absent:
         parts = dict.fromkeys(case["part"] for case in absent)
@@ -56,7 +56,7 @@ def rows_of_two(folder: Path, card: dict) -> tuple[list[dict], list[str]]:
     measured, notes = two_gpus.read_rows(folder)
     compared = two_gpus_tables.compared(measured)
     if found := two_gpus.faults(compared, card):
-        raise UserError(f"{folder}: not released: {bench.few(found)}")
+        raise UserError(f"{folder}: not released: {gpu_benchmark.few(found)}")
     return two_gpus.as_part(compared), notes
 
 

@@ -6,10 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
-from jadapt.errors import run
-from jadapt.files import write_text
-from jadapt.reporting import page, tables
-from jadapt.reporting.runs import NEEDED, read_tables
+from jadapt.analysis import tables
+from jadapt.analysis.adapted_models import NEEDED, read_tables
+from jadapt.core.errors import run
+from jadapt.core.files import write_text
+from jadapt.paper import page
 
 
 def main() -> None:

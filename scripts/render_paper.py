@@ -7,14 +7,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from jadapt.errors import UserError, run
-from jadapt.files import atomic, load_settings, read_json, write_text
-from jadapt.reporting import claims, ledger, paper, tables
-from jadapt.reporting.markup import typst
-from jadapt.reporting.present import present
-from jadapt.reporting.runs import NEEDED, read_tables
-from jadapt.reporting.statements import statements
-from jadapt.reporting.template import Typst, compile_pdf, render
+from jadapt.analysis import claim_verdicts, claims, tables
+from jadapt.analysis.adapted_models import NEEDED, read_tables
+from jadapt.analysis.markup import typst
+from jadapt.analysis.printing import present
+from jadapt.analysis.statements import statements
+from jadapt.core.errors import UserError, run
+from jadapt.core.files import atomic, load_settings, read_json, write_text
+from jadapt.paper import context as paper_context
+from jadapt.paper.template import Typst, compile_pdf, render
 
 
 def parse() -> argparse.Namespace:
@@ -49,10 +50,10 @@ def main() -> None:
             raise UserError(f"{path}: no such file")
     names = (*NEEDED, "grid", "segmentation", "tokenizers", "card")
     measured = read_tables({name: getattr(arguments, name) for name in names})
-    context = paper.context(
+    context = paper_context.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))
     ) | {
-        "ledger": ledger.summary(
+        "ledger": claim_verdicts.summary(
             tables.read_claims(arguments.claims), claims.read_sources(arguments.sources)
         )
     }
@@ -74,7 +75,7 @@ def build(arguments: argparse.Namespace, context: dict, scratch: Path) -> None:
     (scratch / "figures").mkdir()
 
     def figure(name: str, width: str = "100%") -> Typst:
-        path = paper.figure_path(arguments.figures, name)
+        path = paper_context.figure_path(arguments.figures, name)
         shutil.copyfile(path, scratch / "figures" / path.name)
         return Typst(f'image("figures/{path.name}", width: {width})')
 

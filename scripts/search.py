@@ -7,9 +7,9 @@ import csv
 import shutil
 from pathlib import Path
 
-from jadapt import launching
-from jadapt.errors import run
-from jadapt.files import atomic, load_settings, named_path, write_json
+from jadapt.core.errors import run
+from jadapt.core.files import atomic, load_settings, named_path, write_json
+from jadapt.training.distributed import launching
 
 
 def main() -> None:
@@ -34,8 +34,8 @@ def search(settings: dict, arguments: argparse.Namespace) -> None:
     """Train and evaluate every point; write the table and the choice, if this is the first of as
     many processes as there are devices."""
     from jadapt.evaluation.search import COLUMNS, Search
-    from jadapt.text import tokenizers
-    from jadapt.training import ranks
+    from jadapt.tokenization import tokenizers
+    from jadapt.training.distributed import ranks
 
     points = Search(
         settings,
@@ -46,7 +46,7 @@ def search(settings: dict, arguments: argparse.Namespace) -> None:
         checkpoints=arguments.checkpoints,
     )
     rows, choices = points.run()
-    if not ranks.is_first():
+    if not ranks.is_rank_zero():
         return
     with (
         atomic(arguments.table) as temporary,

@@ -7,9 +7,9 @@ import os
 import sys
 import time
 
-from jadapt import studies
-from jadapt.errors import run
-from jadapt.publishing import status
+from jadapt.config import studies
+from jadapt.core.errors import run
+from jadapt.release import status
 
 
 def main() -> None:

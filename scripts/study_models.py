@@ -8,8 +8,8 @@ import math
 import shutil
 from pathlib import Path
 
-from jadapt.errors import run
-from jadapt.files import atomic, load_settings, named_path
+from jadapt.core.errors import run
+from jadapt.core.files import atomic, load_settings, named_path
 
 COLUMNS = (
     "study", "tokenizer", "variant", "seed", "domain", "script", "metric", "value", "unit", "n",

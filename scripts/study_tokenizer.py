@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from jadapt.errors import run
-from jadapt.files import atomic, load_settings, named_path
+from jadapt.core.errors import run
+from jadapt.core.files import atomic, load_settings, named_path
 
 # Speeds are of one core. The library reads this when it is loaded.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

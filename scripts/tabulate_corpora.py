@@ -6,9 +6,9 @@ import argparse
 import csv
 from pathlib import Path
 
+from jadapt.core.errors import run
+from jadapt.core.files import atomic, read_json
 from jadapt.corpora.tables import COLUMNS, corpora_rows
-from jadapt.errors import run
-from jadapt.files import atomic, read_json
 
 
 def main() -> int:

@@ -7,13 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jadapt import released, schemas, studies
-from jadapt.errors import UserError, nearest, run
-from jadapt.files import load_settings, read_json, sha256_file
-from jadapt.publishing import numbers, origins, trace
-from jadapt.reporting import claims, provenance
-from jadapt.reporting.present import significant
-from jadapt.reporting.runs import READERS, read_tables
+from jadapt.analysis import claims
+from jadapt.analysis.adapted_models import READERS, read_tables
+from jadapt.analysis.printing import significant
+from jadapt.config import studies, yaml_files
+from jadapt.core import released
+from jadapt.core.errors import UserError, nearest, run
+from jadapt.core.files import load_settings, read_json, sha256_file
+from jadapt.figures import metadata
+from jadapt.release import numbers, origins, trace
 
 TEMPLATE = Path("paper/paper.typ.j2")
 CLAIMS = Path("config/claims.yaml")
@@ -108,7 +110,7 @@ def read_paper(study: studies.Study, folder: Path, manifest: dict) -> numbers.Pa
     """Return the numbers of the paper, from the tables that the manifest names."""
     there = [name for name in READERS if name in manifest["tables"]]
     paths = {name: trace.table_file(name, folder) for name in there}
-    ledger = claims.read(CLAIMS, schemas.read_yaml(Path("config/corpora.yaml"))["domains"])
+    ledger = claims.read(CLAIMS, yaml_files.read_yaml(Path("config/corpora.yaml"))["domains"])
     return numbers.Paper(
         origins.Sources(
             read_tables(paths),
@@ -185,7 +187,7 @@ def shown(value: Any) -> str:
 
 def trace_file(path: Path, manifest: dict) -> None:
     """Print what a figure file says about itself and whether the study is the one it is from."""
-    found = provenance.read(path)
+    found = metadata.read(path)
     print(f"{path}: figure {found['name']} of study {found['study']}, {found['results']} results")
     print(f"  drawn by commit {found['commit']}")
     notebook = found["notebook"]

@@ -7,9 +7,9 @@ import shutil
 import time
 from pathlib import Path
 
-from jadapt import launching
-from jadapt.errors import UserError, run
-from jadapt.files import load_settings, named_path, read_json, write_json
+from jadapt.core.errors import UserError, run
+from jadapt.core.files import load_settings, named_path, read_json, write_json
+from jadapt.training.distributed import launching
 
 
 def main() -> None:
@@ -35,10 +35,10 @@ def main() -> None:
 def train_all(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]) -> None:
     """Train the seeds in turn, as one of as many processes as there are devices."""
     # Imported late: a mistake above is reported at once, not after the 10 s that NeMo takes.
-    from jadapt.text import tokenizers
-    from jadapt.training import ranks
+    from jadapt.tokenization import tokenizers
+    from jadapt.training.distributed import ranks
     from jadapt.training.module import AdaptationModule
-    from jadapt.training.sequence import Places
+    from jadapt.training.run import Places
 
     tokenizer = tokenizers.load(arguments.tokenizer)
     module = AdaptationModule(arguments.model)
@@ -49,7 +49,7 @@ def train_all(settings: dict, arguments: argparse.Namespace, tokens: dict[str, P
         )
         train({**settings, "seed": seed}, places, tokenizer, module)
     # Only now: if a later seed fails, the workflow deletes what the earlier ones put out.
-    if ranks.is_first():
+    if ranks.is_rank_zero():
         for seed in arguments.seeds:
             shutil.rmtree(arguments.checkpoints / f"seed{seed}")
 
@@ -57,7 +57,7 @@ def train_all(settings: dict, arguments: argparse.Namespace, tokens: dict[str, P
 def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]) -> None:
     """Report what is missing before anything heavy is loaded; put in the chosen learning rate."""
     from jadapt.models.loading import check_sequence_length
-    from jadapt.training.devices import check_devices
+    from jadapt.training.distributed.devices import check_devices
 
     check_devices(settings)
     check_sequence_length(arguments.model, settings["sequence_length"])
@@ -73,8 +73,9 @@ def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]
 
 def train(settings: dict, places, tokenizer, module) -> None:
     """Train one seed, or take up what an earlier attempt did, and write its results."""
-    from jadapt.training import provenance, ranks
-    from jadapt.training.sequence import Run
+    from jadapt.training import provenance
+    from jadapt.training.distributed import ranks
+    from jadapt.training.run import Run
 
     started = time.time()
 
@@ -83,11 +84,11 @@ def train(settings: dict, places, tokenizer, module) -> None:
         provenance.claim(places.checkpoints, expected)
 
     with provenance.alone(places.checkpoints):
-        ranks.first(claim)
+        ranks.on_rank_zero(claim)
         run = Run(settings, places, tokenizer, module)
         report = run.train()
         run.publish()
-        if ranks.is_first():
+        if ranks.is_rank_zero():
             write_json(
                 places.output / "run.json",
                 {**provenance.describe(settings), **report, "seconds": time.time() - started},

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from jadapt.errors import run
-from jadapt.files import load_settings
-from jadapt.text.segmentation import reference
-from jadapt.text.segmentation.network import NetworkSettings
-from jadapt.text.segmentation.neural import BiLSTMCRFSegmenter
-from jadapt.text.segmentation.scoring import score
-from jadapt.text.segmentation.training import TrainingSettings, train
+from jadapt.core.errors import run
+from jadapt.core.files import load_settings
+from jadapt.segmentation import reference
+from jadapt.segmentation.network import NetworkSettings
+from jadapt.segmentation.neural import BiLSTMCRFSegmenter
+from jadapt.segmentation.scoring import score
+from jadapt.segmentation.training import TrainingSettings, train
 
 
 def main() -> int:

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from jadapt.errors import UserError, run
-from jadapt.files import load_settings, named_path
+from jadapt.core.errors import UserError, run
+from jadapt.core.files import load_settings, named_path
 from jadapt.models.tokenizer_making import Materials, make
 
 

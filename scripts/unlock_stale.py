@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jadapt import leftovers
-from jadapt.errors import UserError, run
+from jadapt.core.errors import UserError, run
+from jadapt.workflow import stale_jobs
 
 LOCKS = Path(".snakemake") / "locks"
 
@@ -20,11 +20,11 @@ def main() -> None:
     options = parser.parse_args().options
     if not LOCKS.is_dir() or not any(LOCKS.iterdir()):
         return
-    if others := leftovers.running(Path.cwd()):
+    if others := stale_jobs.running(Path.cwd()):
         raise UserError(
             f"{LOCKS}: Snakemake is running here (process {others[0]}); wait for it or stop it"
         )
-    leftovers.refuse(Path.cwd())
+    stale_jobs.check(Path.cwd())
     print("the last run was killed: its lock is taken away", file=sys.stderr)
     subprocess.run(["snakemake", *options, "--unlock", "--quiet", "all"], check=True)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from jadapt import released, runs, schemas, studies
-from jadapt.errors import UserError, nearest, run
+from jadapt.config import runs, studies, yaml_files
+from jadapt.core import released
+from jadapt.core.errors import UserError, nearest, run
+from jadapt.core.files import read_json
 from jadapt.evaluation import collection
-from jadapt.files import read_json
-from jadapt.publishing import manifest, verification
+from jadapt.release import manifest, verification
 
 # Compared by checksum, with the text itself.
 NOT_COMPARED = ("corpora",)
@@ -98,7 +99,7 @@ def chosen(arguments: argparse.Namespace, study: studies.Study) -> list[tuple[st
 def compare_inputs(study: studies.Study, published: dict) -> list[str]:
     """Refuse to compare results on other text; return the optional domains to leave out."""
     here = {"tokens": manifest.tokens(study), "corpora": manifest.corpora(study)}
-    catalogue = schemas.read_yaml(studies.ROOT / "config/corpora.yaml")["domains"]
+    catalogue = yaml_files.read_yaml(studies.ROOT / "config/corpora.yaml")["domains"]
     wrong, left_out = verification.other_corpora(published, here, catalogue)
     if wrong:
         raise UserError(f"{study.results}: other text than was released: {'; '.join(wrong)}")

@@ -7,9 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from jadapt import schemas, studies
-from jadapt.errors import UserError, run
-from jadapt.publishing import crate, release
+from jadapt.config import studies, yaml_files
+from jadapt.core.errors import UserError, run
+from jadapt.release import crate, publish
 
 
 def main() -> None:
@@ -19,12 +19,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="default: crate.zip among the results")
     arguments = parser.parse_args()
     study = studies.load(arguments)
-    if missing := release.missing_runs(study):
-        raise UserError(f"{study.results}: not finished: {release.few(missing)}")
+    if missing := publish.missing_runs(study):
+        raise UserError(f"{study.results}: not finished: {publish.few(missing)}")
     manifest = study.manifest()
     if not (study.results / "paper" / "paper.pdf").is_file():
         raise UserError(f"{study.results}/paper/paper.pdf: missing; build it first (make paper)")
-    citation = schemas.read_yaml(studies.ROOT / "CITATION.cff")
+    citation = yaml_files.read_yaml(studies.ROOT / "CITATION.cff")
     made = crate.build(study, manifest, citation, studies.ROOT)
     output = arguments.output or study.results / "crate.zip"
     # The library appends `.zip` itself, so a temporary file of its choosing cannot be used.

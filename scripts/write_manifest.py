@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jadapt.errors import run
-from jadapt.files import load_settings, write_json
-from jadapt.publishing import manifest
-from jadapt.studies import Study
+from jadapt.config.studies import Study
+from jadapt.core.errors import run
+from jadapt.core.files import load_settings, write_json
+from jadapt.release import manifest
 
 
 def main() -> None:

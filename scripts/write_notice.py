@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jadapt.core.errors import UserError, run
+from jadapt.core.files import load_settings, write_text
 from jadapt.corpora.notice import notice
-from jadapt.errors import UserError, run
-from jadapt.files import load_settings, write_text
 
 
 def main() -> int:

@@ -12,19 +12,18 @@ from PIL import Image
 
 import plausible_example
 from chromium import Page, browser
-from jadapt.reporting import (
+from jadapt.analysis import (
+    claim_verdicts,
     claims,
     dynamics,
     effects,
-    figures,
-    ledger,
-    quality,
-    rates,
-    style,
+    rate_tables,
     summaries,
     tables,
+    transfer_tables,
 )
-from jadapt.reporting.runs import read_tables
+from jadapt.analysis.adapted_models import read_tables
+from jadapt.figures import drawing, style
 
 pytestmark = pytest.mark.browser
 
@@ -45,19 +44,21 @@ def write_study(folder):
     """Write the tables, figures and printed tables of a study of 15 methods."""
     plausible_example.write(folder)
     study = read_tables({name: folder / f"{name}.csv" for name in NAMES})
-    verdicts = ledger.judge(claims.read(ROOT / "config" / "claims.yaml"), study, ["same_model"])
+    verdicts = claim_verdicts.judge(
+        claims.read(ROOT / "config" / "claims.yaml"), study, ["same_model"]
+    )
     verdicts.to_csv(folder / "claims.csv", index=False)
     style.use()
-    style.save(figures.retention(study.metrics), folder / "figures" / "retention")
-    style.save(figures.convergence(study.curves), folder / "figures" / "convergence")
+    style.save(drawing.retention(study.metrics), folder / "figures" / "retention")
+    style.save(drawing.convergence(study.curves), folder / "figures" / "convergence")
     printed = {
-        "claims": ledger.printed_table(verdicts, ledger.MEASUREMENT),
+        "claims": claim_verdicts.printed_table(verdicts, claim_verdicts.MEASUREMENT),
         "convergence_statistics": dynamics.convergence_table(study.curves),
         "corpora": summaries.corpora_table(study.corpora),
         "effects": effects.effects_table(study.metrics),
-        "learning_rates": rates.learning_rates_table(study.grid),
+        "learning_rates": rate_tables.learning_rates_table(study.grid),
         "results": summaries.results_table(study.metrics, study.efficiency),
-        "transfer": quality.transfer_table(study.metrics),
+        "transfer": transfer_tables.transfer_table(study.metrics),
     }
     for name, frame in printed.items():
         tables.save_table(frame, folder / "tables" / name, caption=name)

@@ -5,7 +5,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 import tiny_model
-from jadapt.methods.base import trainable_state
+from jadapt.methods.parameters import trainable_state
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 IDS = torch.tensor([[1, 5, 9, 13, 21, 5, 40], [1, 33, 8, 50, 2, 17, 3]])

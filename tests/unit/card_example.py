@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import gpu_cases
 import two_gpus_tables
 
-from jadapt import studies
-from jadapt.publishing import bench, two_gpus
+from jadapt.config import studies
+from jadapt.release import gpu_benchmark, two_gpus
 
 ABOUT = {
     "device": "NVIDIA H100 80GB HBM3", "shape": "qwen2_5_500m", "commit": "a" * 40,
@@ -107,7 +107,7 @@ def write_bench(folder: Path, made: list[dict] | None = None) -> Path:
     """Write what the benchmark leaves behind."""
     folder.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(each) + "\n" for each in (rows() if made is None else made))
-    (folder / bench.ROWS).write_text(text, encoding="utf-8")
+    (folder / gpu_benchmark.ROWS).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -116,7 +116,7 @@ def release(folder: Path, made: list[dict] | None = None) -> Path:
     made = rows() if made is None else made
     cases = gpu_cases.cases(ABOUT["shape"], gpu_cases.PARTS, 3)
     of_two = two_gpus.as_part(two_gpus_tables.compared(rows_of_two()))
-    bench.publish(made, bench.not_measured(made, cases), folder, of_two)
+    gpu_benchmark.publish(made, gpu_benchmark.not_measured(made, cases), folder, of_two)
     return folder / "SHA256SUMS"
 
 

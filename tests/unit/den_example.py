@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 import tiny_model
-from jadapt.methods.den import DEN, LINEAR_LAYERS
+from jadapt.methods.peft.den import DEN, LINEAR_LAYERS
 
 SETTINGS = {
     "target_modules": list(LINEAR_LAYERS),

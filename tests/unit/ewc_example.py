@@ -6,7 +6,7 @@ from torch.nn import functional
 
 import tiny_model
 from jadapt.methods.base import Method
-from jadapt.methods.fisher import empirical_fisher
+from jadapt.methods.continual.fisher import empirical_fisher
 from jadapt.methods.strategy import Context
 
 EWC_SETTINGS = {"strength": 7.0, "fisher": "empirical", "rows": 3, "draws": 1}

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import tiny_study
-from jadapt import errors
+from jadapt.core import errors
 from jadapt.training import provenance
 from jadapt.training.module import AdaptationModule
 
@@ -30,8 +30,9 @@ def context() -> multiprocessing.context.BaseContext:
     found = multiprocessing.get_context("forkserver")
     # Before Python 3.12 the server does not take over sys.path, and says nothing of failed imports.
     here = str(Path(__file__).parent)
-    if here not in os.environ["PYTHONPATH"].split(os.pathsep):
-        os.environ["PYTHONPATH"] += os.pathsep + here
+    places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here not in places:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*places, here]))
     found.set_forkserver_preload(["fault_trials"])
     return found
 

@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 
 import tiny_study
-from jadapt import launching
-from jadapt.errors import UserError, run
-from jadapt.training import ranks, sharding
+from jadapt.core.errors import UserError, run
+from jadapt.training.distributed import launching, ranks, sharding
 from jadapt.training.module import AdaptationModule
 
 
@@ -41,7 +40,7 @@ def train(study, work, module, case):
         report = {"ended": f"{type(error).__name__}: {error}"}
     finally:
         AdaptationModule.training_step = original
-    if ranks.is_first():
+    if ranks.is_rank_zero():
         with open(work / "report.jsonl", "a", encoding="utf-8") as stream:
             stream.write(json.dumps(report) + "\n")
 

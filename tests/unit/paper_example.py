@@ -7,21 +7,21 @@ from pathlib import Path
 
 import released_example
 import reporting_example as example
-from jadapt.files import load_settings
-from jadapt.reporting import (
+from jadapt.analysis import (
+    claim_verdicts,
     claims,
     dynamics,
     effects,
-    ledger,
-    paper,
-    quality,
-    rates,
-    segmentation,
+    rate_tables,
+    segmentation_tables,
     summaries,
     tables,
-    tokenization,
+    tokenizer_tables,
+    transfer_tables,
 )
-from jadapt.reporting.template import Typst, render
+from jadapt.core.files import load_settings
+from jadapt.paper import context
+from jadapt.paper.template import Typst, render
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "paper" / "paper.typ.j2"
@@ -92,25 +92,28 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
         "results": summaries.results_table(metrics, efficiency),
         "efficiency": summaries.efficiency_table(efficiency),
         "corpora": summaries.corpora_table(tables.read_corpora(folder / "corpora.csv")),
-        "transfer": quality.transfer_table(metrics),
+        "transfer": transfer_tables.transfer_table(metrics),
         "effects": effects.effects_table(metrics),
         "convergence_statistics": dynamics.convergence_table(
             tables.read_curves(folder / "curves.csv")
         ),
     }
-    verdicts = ledger.judge(claims.read(CLAIMS), measured(methods, seeds, tasks, searched))
+    verdicts = claim_verdicts.judge(claims.read(CLAIMS), measured(methods, seeds, tasks, searched))
     verdicts.to_csv(folder / "claims.csv", index=False)
-    for name, kind in (("claims", ledger.MEASUREMENT), ("claims_arithmetic", ledger.ARITHMETIC)):
-        printed[name] = ledger.printed_table(verdicts, kind)
+    for name, kind in (
+        ("claims", claim_verdicts.MEASUREMENT),
+        ("claims_arithmetic", claim_verdicts.ARITHMETIC),
+    ):
+        printed[name] = claim_verdicts.printed_table(verdicts, kind)
     if searched:
         grid = tables.read_grid(folder / "grid.csv")
-        printed["methods"] = quality.methods_table(efficiency, grid)
-        printed["learning_rates"] = rates.learning_rates_table(grid)
-        printed["variants"] = rates.variants_table(grid)
+        printed["methods"] = transfer_tables.methods_table(efficiency, grid)
+        printed["learning_rates"] = rate_tables.learning_rates_table(grid)
+        printed["variants"] = rate_tables.variants_table(grid)
         measured_words = tables.read_segmentation(folder / "segmentation.csv")
-        printed["segmentation"] = segmentation.segmentation_table(measured_words)
+        printed["segmentation"] = segmentation_tables.segmentation_table(measured_words)
         cut = tables.read_tokenizers(folder / "tokenizers.csv")
-        printed["tokenizers"] = tokenization.tokenizers_table(cut)
+        printed["tokenizers"] = tokenizer_tables.tokenizers_table(cut)
     else:
         (folder / "grid.csv").unlink()
         (folder / "segmentation.csv").unlink()
@@ -138,7 +141,7 @@ def set_paper(
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def measured(methods, seeds, tasks, searched=True) -> paper.Tables:
+def measured(methods, seeds, tasks, searched=True) -> context.Tables:
     made = [example.metrics, example.efficiency, example.curves]
     frames = [make(list(methods), list(seeds), list(tasks)) for make in made]
     corpora = example.corpora(list(tasks))
@@ -147,17 +150,17 @@ def measured(methods, seeds, tasks, searched=True) -> paper.Tables:
         grid["selected"] = grid["selected"] == "true"
         words = example.segmentation(gold=len(methods) > 2)
         words["gold"] = words["gold"] == "true"
-    return paper.Tables(*frames, corpora, grid, words if searched else None)
+    return context.Tables(*frames, corpora, grid, words if searched else None)
 
 
-def text_of(found: paper.Tables, methods) -> str:
+def text_of(found: context.Tables, methods) -> str:
     literature = load_settings(str(ROOT / "paper" / "literature.yaml"))
-    context = paper.context(found, configured(methods), literature)
-    context["ledger"] = ledger.summary(
-        ledger.judge(claims.read(CLAIMS), found), claims.read_sources(CLAIMS)
+    filled = context.context(found, configured(methods), literature)
+    filled["ledger"] = claim_verdicts.summary(
+        claim_verdicts.judge(claims.read(CLAIMS), found), claims.read_sources(CLAIMS)
     )
     stubs = {"study": "s", "figure": lambda *a: Typst("[]"), "table": lambda *a: Typst("[]")}
-    return render(TEMPLATE, context | stubs)
+    return render(TEMPLATE, filled | stubs)
 
 
 def rendered(methods, seeds, tasks, searched=True) -> str:

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 import reporting_example as example
-from jadapt.files import sha256_file, write_json
-from jadapt.released import FORMAT_VERSION
+from jadapt.core.files import sha256_file, write_json
+from jadapt.core.released import FORMAT_VERSION
 
 VERSIONS = {"python": "3.11.7", "nemo_toolkit": "2.5.3", "torch": "2.13.0"}
 

@@ -2,12 +2,12 @@
 
 import copy
 
-from jadapt import schemas, settings
+from jadapt.config import validation, yaml_files
 
-ROOT = schemas.SCHEMAS.parents[1]
-CATALOGUE = schemas.read_yaml(ROOT / "config/corpora.yaml")
-MODELS = schemas.read_yaml(ROOT / "config/models.yaml")
-DEFAULT = schemas.read_yaml(ROOT / "config/config.yaml")
+ROOT = yaml_files.SCHEMAS.parents[1]
+CATALOGUE = yaml_files.read_yaml(ROOT / "config/corpora.yaml")
+MODELS = yaml_files.read_yaml(ROOT / "config/models.yaml")
+DEFAULT = yaml_files.read_yaml(ROOT / "config/config.yaml")
 
 
 def validated(**changes):
@@ -22,4 +22,4 @@ def validated(**changes):
             del place[key]
         else:
             place[key] = value
-    return settings.validate(config, CATALOGUE, MODELS, "study.yaml")
+    return validation.validate(config, CATALOGUE, MODELS, "study.yaml")

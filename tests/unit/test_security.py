@@ -15,11 +15,11 @@ import torch
 
 import tiny_model
 import tiny_study
+from jadapt.config.yaml_files import read_schema
+from jadapt.core.errors import UserError
 from jadapt.corpora import archives
-from jadapt.errors import UserError
 from jadapt.methods import loading
 from jadapt.models.loading import checkpoint
-from jadapt.schemas import read_schema
 from jadapt.training import checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]

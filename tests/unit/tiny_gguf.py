@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from jadapt.text.huggingface import byte_characters
+from jadapt.tokenization.huggingface import byte_characters
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>"]
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("ã", "ģ"), ("ãģ", "Ĥ")]

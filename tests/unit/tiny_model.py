@@ -2,7 +2,7 @@
 
 import torch
 
-from jadapt import seals
+from jadapt.core import checksums
 from jadapt.models import scratch
 
 SETTINGS = {
@@ -29,5 +29,5 @@ def build(seed=0, **changes):
 
 def save(directory, seed=0):
     scratch.prepare(SETTINGS, VOCABULARY, SPECIAL_IDS, seed, directory)
-    seals.seal_folder(directory)
+    checksums.seal_folder(directory)
     return directory

@@ -10,7 +10,7 @@ import numpy as np
 
 import tiny_model
 import token_files
-from jadapt.training.sequence import Places, Run
+from jadapt.training.run import Places, Run
 
 SEQUENCE = ["first", "second"]
 DOMAINS = ["known", *SEQUENCE]

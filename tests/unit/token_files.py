@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jadapt.core.files import sha256_file, write_json
 from jadapt.data.tokens import FORMAT_VERSION
-from jadapt.files import sha256_file, write_json
 
 
 def write(

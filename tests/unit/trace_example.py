@@ -1,10 +1,10 @@
 """Papers whose numbers tests follow back to their rows."""
 
-from jadapt import studies
-from jadapt.files import load_settings, read_json
-from jadapt.publishing import numbers, origins
-from jadapt.reporting import claims
-from jadapt.reporting.runs import READERS, read_tables
+from jadapt.analysis import claims
+from jadapt.analysis.adapted_models import READERS, read_tables
+from jadapt.config import studies
+from jadapt.core.files import load_settings, read_json
+from jadapt.release import numbers, origins
 
 TEMPLATE = studies.ROOT / "paper/paper.typ.j2"
 

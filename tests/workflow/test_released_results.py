@@ -7,14 +7,14 @@ import pytest
 
 import card_example
 import released_example
-from jadapt import schemas
+from jadapt.config import yaml_files
 
 
 @pytest.fixture
 def released(edited):
     """A fresh clone in which the default study is released; the numbers are made up."""
-    config = schemas.read_yaml(edited.path / "config/config.yaml")
-    models = schemas.read_yaml(edited.path / "config/models.yaml")["models"]
+    config = yaml_files.read_yaml(edited.path / "config/config.yaml")
+    models = yaml_files.read_yaml(edited.path / "config/models.yaml")["models"]
     described = {**config, "model": {"name": config["model"], **models[config["model"]]}}
     folder = edited.path / "paper/released/mini"
     shutil.rmtree(folder.parent, ignore_errors=True)

@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from jadapt.core.errors import UserError
 from jadapt.corpora.documents import Member
-from jadapt.errors import UserError
 
 Entry = tuple[str, int, Callable[[], IO[bytes]]]
 """Name and size of a member, and how to open it."""

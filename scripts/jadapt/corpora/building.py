@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from jadapt.core.errors import UserError, nearest
+from jadapt.core.files import atomic
 from jadapt.corpora.archives import matches, read_archive
 from jadapt.corpora.cleaning import Ledger, filter_documents, normalise
 from jadapt.corpora.documents import Document, Member, Reading
@@ -17,8 +19,6 @@ from jadapt.corpora.formats import EXTRACTORS
 from jadapt.corpora.manifest import Tally, build_manifest, unavailable_manifest
 from jadapt.corpora.splits import SPLITS, Placement, placement, split_of
 from jadapt.corpora.verification import read_fetched
-from jadapt.errors import UserError, nearest
-from jadapt.files import atomic
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip", ".whl")
 LOCAL_FORMATS = {".jsonl": "jsonl", ".txt": "txt"}

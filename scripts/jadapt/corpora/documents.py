@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jadapt.errors import UserError
+from jadapt.core.errors import UserError
 
 LANGUAGES = ("ja", "en")
 REPLACEMENT = "\ufffd"

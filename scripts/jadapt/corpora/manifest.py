@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from jadapt.corpora.documents import Reading
+from jadapt.corpora.scripts import NAMES, script_counts
 from jadapt.corpora.splits import SPLITS
-from jadapt.text.scripts import NAMES, script_counts
 
 BROKEN_SHOWN = 20
 

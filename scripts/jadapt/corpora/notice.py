@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 
+from jadapt.core.errors import UserError, nearest
 from jadapt.corpora.urls import pinned_files
-from jadapt.errors import UserError, nearest
 
 WIDTH = 98
 _HEAD = """\

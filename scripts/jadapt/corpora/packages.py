@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from jadapt.core.errors import UserError
+from jadapt.core.files import sha256_file, sync
 from jadapt.corpora.verification import Unreachable, is_present, wrong_checksum
-from jadapt.errors import UserError
-from jadapt.files import sha256_file, sync
 
 TIMEOUT = 900
 """Seconds one download may take, pip's own retries included."""

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from jadapt.core.files import read_jsonl
 from jadapt.corpora.cleaning import clean_text
 from jadapt.corpora.documents import Document
-from jadapt.files import read_jsonl
 
 SPLITS = ("train", "validation", "test")
 _WORD = 8

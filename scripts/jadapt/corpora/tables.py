@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from jadapt.corpora.scripts import NAMES
 from jadapt.corpora.splits import SPLITS
-from jadapt.text.scripts import NAMES
 
 COLUMNS = (
     "study",

@@ -11,9 +11,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from jadapt.core.errors import UserError
+from jadapt.core.files import atomic, sha256_file
 from jadapt.corpora.verification import Unreachable, is_present, wrong_checksum
-from jadapt.errors import UserError
-from jadapt.files import atomic, sha256_file
 
 HOST = "https://raw.githubusercontent.com"
 PREFIX = "github/"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from jadapt.errors import UserError
-from jadapt.files import read_json, sha256_file
+from jadapt.core.errors import UserError
+from jadapt.core.files import read_json, sha256_file
 
 
 class Unreachable(UserError):

@@ -13,6 +13,8 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from jadapt.core.errors import UserError
+from jadapt.core.files import sha256_file, write_json
 from jadapt.data.shards import Job, encode_shards
 from jadapt.data.tokens import (
     FILE_NAMES,
@@ -24,9 +26,7 @@ from jadapt.data.tokens import (
     TOKENS_NAME,
     token_type,
 )
-from jadapt.errors import UserError
-from jadapt.files import sha256_file, write_json
-from jadapt.text.tokenizers import load
+from jadapt.tokenization.tokenizers import load
 
 SHARD_BYTES = 16 << 20
 _ROW_BYTES = 3 * OFFSET_TYPE.itemsize

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jadapt.core.errors import UserError
 from jadapt.data.tokens import TokenFile
-from jadapt.errors import UserError
 
 
 def check_sequence_length(sequence_length: int) -> None:

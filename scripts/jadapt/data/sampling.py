@@ -11,7 +11,7 @@ import numpy as np
 
 from jadapt.data.packing import PackedStream
 from jadapt.data.tokens import TokenFile
-from jadapt.text.tokenizers import Tokenizer
+from jadapt.tokenization.tokenizers import Tokenizer
 
 BLOCK_ROWS = 64
 

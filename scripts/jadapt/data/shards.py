@@ -21,9 +21,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from jadapt.core.errors import UserError
 from jadapt.data.tokens import OFFSET_TYPE, token_type
-from jadapt.errors import UserError
-from jadapt.text.tokenizers import Tokenizer, document_text, load
+from jadapt.tokenization.tokenizers import Tokenizer, document_text, load
 
 _BATCH_BYTES = 1 << 18
 _BATCH_DOCUMENTS = 1024

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jadapt import seals
-from jadapt.errors import UserError
-from jadapt.files import read_json
+from jadapt.core import checksums
+from jadapt.core.errors import UserError
+from jadapt.core.files import read_json
 
 FORMAT_VERSION = 1
 TOKENS_NAME, OFFSETS_NAME, SIZES_NAME, META_NAME = FILE_NAMES = (
@@ -90,7 +90,7 @@ class TokenFile:
     def verify(self) -> None:
         """Compare the checksum of every file with the meta file."""
         for name in (TOKENS_NAME, OFFSETS_NAME, SIZES_NAME):
-            if seals.digest(self.directory / name) != self.meta[f"{Path(name).stem}_sha256"]:
+            if checksums.digest(self.directory / name) != self.meta[f"{Path(name).stem}_sha256"]:
                 raise self._broken(name, f"its sha256 is not the one in {META_NAME}")
 
     def _read_meta(self) -> dict:

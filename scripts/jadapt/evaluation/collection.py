@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from jadapt.errors import UserError
+from jadapt.core.errors import UserError
+from jadapt.core.files import read_json
 from jadapt.evaluation.transfer import transfer_rows
-from jadapt.files import read_json
 
 EFFICIENCY_COLUMNS = [
     "study", "method", "seed", "parameters", "trainable_parameters", "trainable_percent",

@@ -3,9 +3,9 @@
 By script, bits are attributed to characters. A token's surprise is shared equally among the
 characters that it spells, so that a piece of three kana gives each a third; a token that spells a
 part of a character only, as byte tokens do, gives that character all of its surprise
-(`jadapt.text.attribution`). The shares of a text sum to its surprise, so the bits of the scripts,
-weighted by their characters, sum to ``bits_per_character``. The rule is a definition of this
-project: a model of pieces assigns no probability to the single characters within a piece.
+(`jadapt.tokenization.attribution`). The shares of a text sum to its surprise, so the bits of the
+scripts, weighted by their characters, sum to ``bits_per_character``. The rule is a definition of
+this project: a model of pieces assigns no probability to the single characters within a piece.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from transformers import PreTrainedModel
 
+from jadapt.corpora.scripts import NAMES, script_classes
 from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.models.scoring import batches, score
-from jadapt.text.attribution import character_shares, character_starts
-from jadapt.text.scripts import NAMES, script_classes
+from jadapt.tokenization.attribution import character_shares, character_starts
 
 # The paper reports Japanese by these; Latin letters, digits and the rest are one class.
 REPORTED_SCRIPTS = ("hiragana", "katakana", "kanji", "other")

@@ -14,18 +14,19 @@ from statistics import mean, median
 import numpy as np
 from transformers import PreTrainedModel
 
-from jadapt import seals
+from jadapt.core import checksums
+from jadapt.core.errors import UserError
+from jadapt.core.files import read_json, write_json
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
-from jadapt.errors import UserError
 from jadapt.evaluation.likelihood import evaluate
-from jadapt.files import read_json, write_json
 from jadapt.models.loading import checkpoint
-from jadapt.text.tokenizers import Tokenizer
-from jadapt.training import provenance, ranks
+from jadapt.tokenization.tokenizers import Tokenizer
+from jadapt.training import provenance
+from jadapt.training.async_scalars import Diverged
+from jadapt.training.distributed import ranks
 from jadapt.training.module import AdaptationModule
-from jadapt.training.readings import Diverged
-from jadapt.training.sequence import LOG, Places, Run
+from jadapt.training.run import LOG, Places, Run
 
 COLUMNS = (
     "study", "method", "ablation", "variant", "learning_rate", "seed", "evaluated_on", "metric",
@@ -72,7 +73,7 @@ class Search:
     """Trains every variant of a run at every rate with every seed, and chooses a rate a variant.
 
     Args:
-        settings: of `jadapt.runs.search_settings` or `jadapt.runs.ablation_settings`.
+        settings: of `jadapt.config.runs.search_settings` or `jadapt.config.runs.ablation_settings`.
         study: name for the table.
         model: checkpoint of the base model.
         tokens: a folder a domain, with ``train`` and ``validation``.
@@ -143,13 +144,15 @@ class Search:
         folder = self.checkpoints / point.folder
         label = f"{point.variant} rate {point.rate:g} seed {point.seed}".strip()
         with provenance.alone(folder):
-            known = ranks.first(lambda: self._known(point, folder))
+            known = ranks.on_rank_zero(lambda: self._known(point, folder))
             if known is not None:
                 return known
             print(label, file=sys.stderr, flush=True)
             # Trained but not evaluated when it was stopped: its model is evaluated in the precision
             # that it has in memory, so it is trained again, from its last checkpoint.
-            ranks.first(lambda: (folder / self.task / seals.FOLDER_RECORD).unlink(missing_ok=True))
+            ranks.on_rank_zero(
+                lambda: (folder / self.task / checksums.FOLDER_RECORD).unlink(missing_ok=True)
+            )
             places = Places(self.model, self.tokens, folder, folder)
             run = Run(point.settings, places, self.tokenizer, self._module)
             try:
@@ -166,7 +169,7 @@ class Search:
                 result.append(["", "trainable_parameters", count, "1", 1])
                 if self.settings["ablation"]:
                     result += costs(report, folder / self.task / LOG)
-            ranks.first(lambda: write_json(folder / RESULT, result))
+            ranks.on_rank_zero(lambda: write_json(folder / RESULT, result))
         return result
 
     def _known(self, point: Point, folder: Path) -> list[list] | None:

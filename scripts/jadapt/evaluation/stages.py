@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jadapt import seals
+from jadapt.core import checksums
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
 from jadapt.evaluation.likelihood import evaluate
 from jadapt.methods import loading
-from jadapt.text.tokenizers import Tokenizer
+from jadapt.tokenization.tokenizers import Tokenizer
 
 Measured = tuple[str, str, str, float, str, int]
 
@@ -44,7 +44,7 @@ class Stages:
     ) -> None:
         self.settings, self.base = settings, base
         self.token_bytes = tokenizer.token_bytes()
-        seals.check_folder(base)
+        checksums.check_folder(base)
         self.rows: dict[str, list[dict[str, np.ndarray]]] = {}
         for domain, folder in tokens.items():
             token_file = TokenFile(folder)
@@ -72,7 +72,7 @@ class Stages:
         """
         trained: list[str] = []
         for task, directory in models.items():
-            seals.check_folder(directory)
+            checksums.check_folder(directory)
             model, method = loading.load(directory, self.base)
             if self.settings.get("accelerator") == "gpu":
                 model.to("cuda")

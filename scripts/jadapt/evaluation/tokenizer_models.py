@@ -11,18 +11,18 @@ from pathlib import Path
 
 from transformers import AutoConfig
 
-from jadapt import seals
+from jadapt.core import checksums
+from jadapt.core.files import read_json, write_json
 from jadapt.data.evaluation_rows import evaluation_documents, evaluation_rows
 from jadapt.data.tokens import TokenFile
 from jadapt.evaluation.likelihood import evaluate
 from jadapt.evaluation.tokenizer_study import TEXT
-from jadapt.files import read_json, write_json
 from jadapt.models import scratch
-from jadapt.text.tokenizers import Tokenizer, load
+from jadapt.tokenization.tokenizers import Tokenizer, load
 from jadapt.training import provenance
+from jadapt.training.async_scalars import Diverged
 from jadapt.training.module import AdaptationModule
-from jadapt.training.readings import Diverged
-from jadapt.training.sequence import Places, Run
+from jadapt.training.run import Places, Run
 
 PLAIN = ""
 RESULT = "result.json"
@@ -128,7 +128,7 @@ class TokenizerModels:
         scratch.prepare(
             self.settings["model"], tokenizer.vocabulary_size, special, point.seed, folder
         )
-        seals.seal_folder(folder)
+        checksums.seal_folder(folder)
         return folder
 
     def _run_settings(self, point: Point, model: Path) -> dict:

@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from jadapt import segmentation
+from jadapt.core.errors import UserError
 from jadapt.data.encoding import encode_corpus
-from jadapt.errors import UserError
 from jadapt.models import tokenizer_making as making
-from jadapt.text import fertility
-from jadapt.text.segmentation import base as segmentation
-from jadapt.text.segmentation.reference import describe, read
-from jadapt.text.tokenizers import document_text, load
+from jadapt.segmentation.reference import describe, read
+from jadapt.tokenization import fertility
+from jadapt.tokenization.tokenizers import document_text, load
 
 TEXT = "text"
 """The name of the joint training text of all domains, and of the field that holds a text."""
@@ -46,7 +46,7 @@ def prepare(
             ``normalisation`` (of the text) and ``languages`` (the field that holds each text).
         output: gets ``tokenizer/``, ``tokens/text/{train,validation}`` and
             ``tokens/{domain}/test``.
-        reference: what `jadapt.text.segmentation.reference.prepare` wrote, where there is any.
+        reference: what `jadapt.segmentation.reference.prepare` wrote, where there is any.
 
     Returns:
         Rows (domain, script, metric, value, unit, n, reference, gold); the last two say whose words

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from jadapt.errors import UserError
-from jadapt.files import read_json
-from jadapt.methods.adapter_files import DESCRIPTION, PEFT_CONFIG, PEFT_WEIGHTS
+from jadapt.core.errors import UserError
+from jadapt.core.files import read_json
 from jadapt.methods.base import Method
+from jadapt.methods.peft.adapter_files import DESCRIPTION, PEFT_CONFIG, PEFT_WEIGHTS
 from jadapt.models.loading import checkpoint
 
 

@@ -1,46 +1,30 @@
-"""The one list of methods and strategies. A new one is a module beside this one and a line here."""
+"""The methods and strategies: every class of these folders with a ``key``, and installed ones.
+
+A new one is a file in ``peft/`` or ``continual/``, or a package of its own with an entry point in
+the group ``jadapt.methods`` or ``jadapt.strategies``.
+"""
 
 from __future__ import annotations
 
-from jadapt.errors import UserError, nearest
+from collections.abc import Mapping
+from typing import Any
+
+from jadapt.core.errors import UserError
+from jadapt.core.registry import Registry
 from jadapt.methods.base import Method
-from jadapt.methods.den import DEN
-from jadapt.methods.dora import DoRA
-from jadapt.methods.ewc import EWC, L2, OnlineEWC
-from jadapt.methods.gem import AGEM, GEM
-from jadapt.methods.houlsby import Houlsby
-from jadapt.methods.lora import LoRA
-from jadapt.methods.prefix import Prefix
-from jadapt.methods.rehearsal import Joint, Replay
-from jadapt.methods.sft import SFT
 from jadapt.methods.strategy import Strategy
 
 # How the model is parameterised: what exists and what trains.
-METHODS: dict[str, type[Method]] = {
-    "sft": SFT,
-    "lora": LoRA,
-    "dora": DoRA,
-    "houlsby": Houlsby,
-    "prefix": Prefix,
-    "den": DEN,
-}
+METHODS = Registry(
+    "method", ("jadapt.methods.full", "jadapt.methods.peft"), "jadapt.methods", ("key",)
+)
 # What is done against forgetting; any number of them compose with one method.
-STRATEGIES: dict[str, type[Strategy]] = {
-    "joint": Joint,
-    "replay": Replay,
-    "l2": L2,
-    "ewc": EWC,
-    "online_ewc": OnlineEWC,
-    "gem": GEM,
-    "agem": AGEM,
-}
+STRATEGIES = Registry("strategy", ("jadapt.methods.continual",), "jadapt.strategies", ("key",))
 
 
 def create(name: str, settings: dict) -> Method:
     """Return the method ``name`` with its hyperparameters taken from ``settings``."""
-    if name not in METHODS:
-        raise UserError(f"methods: unknown method '{name}'{nearest(name, METHODS)}")
-    return METHODS[name](settings)
+    return METHODS.get_or_refuse(name, "methods")(settings)
 
 
 def create_strategies(settings: dict[str, dict], method: str) -> list[Strategy]:
@@ -52,12 +36,22 @@ def create_strategies(settings: dict[str, dict], method: str) -> list[Strategy]:
     """
     found = []
     for name, own in settings.items():
-        if name not in STRATEGIES:
-            raise UserError(f"continual: unknown strategy '{name}'{nearest(name, STRATEGIES)}")
-        if method not in STRATEGIES[name].composes_with:
+        strategy = STRATEGIES.get_or_refuse(name, "continual")
+        if method not in strategy.composes_with:
             raise UserError(
                 f"continual: '{name}' is not defined for method '{method}'; it composes with "
-                f"{', '.join(STRATEGIES[name].composes_with)}"
+                f"{', '.join(strategy.composes_with)}"
             )
-        found.append(STRATEGIES[name](own))
+        found.append(strategy(own))
     return found
+
+
+def modules_of(settings: Mapping[str, Any]) -> list[str]:
+    """Return the modules of a run's method and strategies, sorted, without importing them.
+
+    Args:
+        settings: with ``method`` and, where there are strategies, ``continual``.
+    """
+    strategies = settings.get("continual") or {}
+    own = METHODS.module(settings["method"])
+    return sorted({own, *(STRATEGIES.module(name) for name in strategies)})

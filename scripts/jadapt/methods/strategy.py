@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from transformers import PreTrainedModel
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
 
-from jadapt.data.mixing import Stream
-from jadapt.methods.base import Method
+    from jadapt.data.mixing import Stream
+    from jadapt.methods.base import Method
 
-Batch = dict[str, torch.Tensor]
+# Named tensors of one shape: ``input_ids``, ``labels`` and ``position_ids``, int64, (rows, T).
+Batch = dict[str, "torch.Tensor"]
 
 
 @dataclass(frozen=True)

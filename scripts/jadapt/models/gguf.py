@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from jadapt.errors import UserError, nearest
+from jadapt.core.errors import UserError, nearest
 
 _LAYER = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 _WHOLE = {

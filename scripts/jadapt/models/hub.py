@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jadapt.errors import UserError
-from jadapt.files import sha256_file
+from jadapt.core.errors import UserError
+from jadapt.core.files import sha256_file
 
 FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
 WEIGHTS = "model.safetensors"

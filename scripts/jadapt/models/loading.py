@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from jadapt.errors import UserError
+from jadapt.core.errors import UserError
 
 
 def checkpoint(directory: Path) -> PreTrainedModel:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from jadapt.errors import UserError
+from jadapt.core.errors import UserError
 from jadapt.models import hub
 from jadapt.models.gguf import GgufFile
 from jadapt.models.tokenizer_making import extract_gguf

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
-from jadapt.errors import UserError, nearest
+from jadapt.core.errors import UserError, nearest
 
 ARCHITECTURES = {"qwen2": (Qwen2Config, Qwen2ForCausalLM)}
 

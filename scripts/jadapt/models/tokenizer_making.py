@@ -8,11 +8,11 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jadapt.errors import UserError, nearest
-from jadapt.files import read_json
+from jadapt.core.errors import UserError, nearest
+from jadapt.core.files import read_json
 from jadapt.models import hub
-from jadapt.text import huggingface, vocabulary
-from jadapt.text.sentencepiece_training import TokenizerSettings, train
+from jadapt.tokenization import huggingface, vocabulary
+from jadapt.tokenization.sentencepiece_training import TokenizerSettings, train
 
 KINDS = ("sentencepiece", "pretrained", "extended")
 NOT_FOR_TRAINING = ("domains", "raw")

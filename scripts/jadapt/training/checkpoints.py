@@ -19,9 +19,9 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from jadapt import seals
-from jadapt.errors import UserError
-from jadapt.files import free_space
+from jadapt.core import checksums
+from jadapt.core.errors import UserError
+from jadapt.core.files import free_space
 
 _NAME = re.compile(r"step=(\d+)\.ckpt")
 
@@ -40,7 +40,7 @@ class SealedCheckpointIO(CheckpointIO):
         # NeMo's constructor arguments hold functions, which a tensors-only reader must refuse.
         content = {key: value for key, value in checkpoint.items() if "hyper_parameters" not in key}
         try:
-            with seals.sealed(path) as temporary:
+            with checksums.sealed(path) as temporary:
                 torch.save(content, temporary)
         except (OSError, RuntimeError) as error:
             # torch has no error of its own for a failed write.
@@ -67,7 +67,7 @@ class SealedCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint that a newer one has replaced."""
-        seals.remove(Path(path))
+        checksums.remove(Path(path))
 
 
 class PeriodicCheckpoint(Callback):
@@ -113,10 +113,10 @@ def usable(directory: Path) -> Path | None:
     found = _all(directory)
     while found:
         _, path = found.pop()
-        reason = seals.fault(path)
+        reason = checksums.fault(path)
         if reason is None:
             return path
-        seals.remove(path)
+        checksums.remove(path)
         instead = f"going on from {found[-1][1].name}" if found else "starting from the beginning"
         print(f"{path}: {reason}; removed, {instead}", file=sys.stderr, flush=True)
     return None

@@ -11,9 +11,9 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.optim import Optimizer
 
-from jadapt.errors import UserError
-from jadapt.training.fast import recording
-from jadapt.training.sharding import local
+from jadapt.core.errors import UserError
+from jadapt.training.distributed.sharding import local
+from jadapt.training.kernels import cuda_graphs
 
 MEBIBYTE = 2**20
 # Fragments and the workspaces of libraries.
@@ -102,7 +102,7 @@ def out_of_memory(
 def device_memory() -> tuple[int, int]:
     """Return the bytes of the device in use and the peak of this process; of the host on a CPU."""
     if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[1], recording.peak_bytes()
+        return torch.cuda.mem_get_info()[1], cuda_graphs.peak_bytes()
     import psutil
 
     from jadapt.training.meters import peak_memory_mib

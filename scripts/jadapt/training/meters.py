@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from jadapt.files import atomic, read_log
-from jadapt.training import boards, ranks, readings
-from jadapt.training.fast import recording
-from jadapt.training.readings import Reading
+from jadapt.core.files import atomic, read_log
+from jadapt.training import async_scalars, tensorboard
+from jadapt.training.async_scalars import Reading
+from jadapt.training.distributed import ranks
+from jadapt.training.kernels import cuda_graphs
 
 MEBIBYTE = 2**20
 
@@ -67,7 +68,7 @@ class StepLog(Callback):
         # A run that starts over measures its first line again.
         step = trainer.global_step
         kept = [line for line in read_log(self.path) if step and line["step"] <= step]
-        if ranks.is_first():
+        if ranks.is_rank_zero():
             with atomic(self.path) as temporary:
                 temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
@@ -106,7 +107,7 @@ class StepLog(Callback):
         step, tokens = trainer.global_step, len(self.losses) * self.tokens_per_step
         loss = ranks.mean([sum(self.losses) / len(self.losses)])[0]
         if not math.isfinite(loss):
-            raise readings.diverged("the loss", loss, step)
+            raise async_scalars.diverged("the loss", loss, step)
         line = {
             "task": self.task,
             "step": step,
@@ -156,19 +157,19 @@ class Validation(Callback):
 def append_line(path: Path, line: dict[str, Any]) -> None:
     """Append one JSON line and hand it to the system, so that a killed run loses none; of several
     processes the first one does."""
-    if not ranks.is_first():
+    if not ranks.is_rank_zero():
         return
     with open(path, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
-    boards.mirror(path, line)
+    tensorboard.mirror(path, line)
 
 
 def reset_peak_memory() -> None:
     """Let `peak_memory_mib` count from now on, where the system can (Linux, CUDA)."""
     if torch.cuda.is_available():
-        recording.reset_peak()
+        cuda_graphs.reset_peak()
     try:
         # Linux, proc(5): writing 5 sets the peak resident size to the present one.
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
@@ -179,7 +180,7 @@ def reset_peak_memory() -> None:
 def peak_memory_mib() -> float:
     """Return the peak memory of this process in MiB: on the GPU if there is one, else resident."""
     if torch.cuda.is_available():
-        return recording.peak_bytes() / MEBIBYTE
+        return cuda_graphs.peak_bytes() / MEBIBYTE
     status = Path("/proc/self/status")
     if status.exists():
         # In KiB; unlike getrusage's, this peak can be reset.

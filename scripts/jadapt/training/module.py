@@ -17,14 +17,15 @@ from transformers.utils import ModelOutput
 from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.methods.base import Method
 from jadapt.methods.strategy import Batch, Context, Strategy
-from jadapt.training import checkpoints, precision, ranks, sharding
-from jadapt.training.fast import Fast
-from jadapt.training.fast.attention import Layout, without_mask
-from jadapt.training.fast.compiling import compile_layers
-from jadapt.training.fast.cross_entropy import headless, linear_cross_entropy
-from jadapt.training.fast.projections import Group, fuse_projections
-from jadapt.training.fast.recording import Recorder
-from jadapt.training.readings import Reading, Readings
+from jadapt.training import checkpoints, precision
+from jadapt.training.async_scalars import Reading, Readings
+from jadapt.training.distributed import ranks, sharding
+from jadapt.training.kernels import Fast
+from jadapt.training.kernels.attention import Layout, without_mask
+from jadapt.training.kernels.compiling import compile_layers
+from jadapt.training.kernels.cross_entropy import headless, linear_cross_entropy
+from jadapt.training.kernels.cuda_graphs import Recorder
+from jadapt.training.kernels.projections import Group, fuse_projections
 
 
 class AdaptationModule(llm.HFAutoModelForCausalLM):

@@ -8,7 +8,7 @@ import torch
 from nemo import lightning as nl
 from nemo.lightning.pytorch.optim import CosineAnnealingScheduler
 
-from jadapt.training.fast import Fast
+from jadapt.training.kernels import Fast
 
 
 def optimiser_module(settings: dict) -> nl.pytorch.optim.PytorchOptimizerModule:

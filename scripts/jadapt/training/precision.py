@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from lightning.pytorch.plugins.precision import HalfPrecision, MixedPrecision, Precision
 
-from jadapt.errors import UserError
+from jadapt.core.errors import UserError
 
 # Tensor cores for bfloat16 came with Ampere.
 BF16_CAPABILITY = (8, 0)

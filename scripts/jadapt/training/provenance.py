@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -16,11 +15,12 @@ from pathlib import Path
 
 import torch
 
-import jadapt
-from jadapt import origin, seals
-from jadapt.errors import UserError
-from jadapt.files import read_json, write_json
-from jadapt.training import ranks
+from jadapt.core import checksums, code_version
+from jadapt.core.errors import UserError
+from jadapt.core.files import read_json, write_json
+from jadapt.methods import registry
+from jadapt.training.distributed import ranks
+from jadapt.workflow import code_hash
 
 PACKAGES = ("nemo_toolkit", "lightning", "torch", "transformers", "numpy", "sentencepiece")
 FINGERPRINT = "fingerprint.json"
@@ -28,20 +28,15 @@ FINGERPRINT = "fingerprint.json"
 
 def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
     """Return everything that decides the result of a run: settings, inputs and code, as hashes."""
-    digest = hashlib.sha256()
-    package = Path(jadapt.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        if path.relative_to(package).parts[0] in ("data", "models", "methods", "training"):
-            digest.update(path.read_bytes())
     return {
         "settings": settings,
-        "model": seals.digest(model / "model.safetensors"),
+        "model": checksums.digest(model / "model.safetensors"),
         "tokens": {
-            f"{domain}/{split}": seals.digest(folder / split / "meta.json")
+            f"{domain}/{split}": checksums.digest(folder / split / "meta.json")
             for domain, folder in sorted(tokens.items())
             for split in ("train", "validation")
         },
-        "code": digest.hexdigest(),
+        "code": code_hash.checksum("jadapt.training.run", *registry.modules_of(settings)),
         "torch": version("torch"),
     }
 
@@ -57,7 +52,7 @@ def alone(directory: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock.
     """
-    if not ranks.is_first():
+    if not ranks.is_rank_zero():
         yield
         return
     path = directory.with_name(f"{directory.name}.lock")
@@ -105,8 +100,8 @@ def describe(settings: dict) -> dict:
         "settings": settings,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
         "device": device(settings["devices"]),
-        "commit": origin.commit(),
-        "lock": origin.lock(PACKAGES),
+        "commit": code_version.commit(),
+        "lock": code_version.lock(PACKAGES),
     }
 
 

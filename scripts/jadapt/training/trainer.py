@@ -10,11 +10,12 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import Strategy
 from nemo import lightning as nl
 
-from jadapt import parallelism
-from jadapt.training import checkpoints, precision, ranks
-from jadapt.training.averaging import AveragingStrategy
-from jadapt.training.devices import check_batch
-from jadapt.training.sharding import ShardedStrategy
+from jadapt.config import parallelism
+from jadapt.training import checkpoints, precision
+from jadapt.training.distributed import ranks
+from jadapt.training.distributed.averaging import AveragingStrategy
+from jadapt.training.distributed.devices import check_batch
+from jadapt.training.distributed.sharding import ShardedStrategy
 
 
 class Trainer(nl.Trainer):

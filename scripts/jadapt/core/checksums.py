@@ -1,0 +1,126 @@
+"""Checksums written with files, and compared before the files are used again.
+
+A single file has its record beside it (``NAME.sha256``), a folder has one inside (``SHA256SUMS``).
+Both are in the format of coreutils, so that ``sha256sum -c`` reads them too.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jadapt.core.errors import UserError
+from jadapt.core.files import atomic, sha256_file, sync, write_text
+
+FOLDER_RECORD = "SHA256SUMS"
+# By path and what the system says of the file: a process hashes each file it reads once.
+_known: dict[tuple[str, int, int, int], str] = {}
+
+
+def digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file, from memory if this process has seen it as it is now."""
+    path = Path(path).absolute()
+    status = path.stat()
+    key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    if key not in _known:
+        _known[key] = sha256_file(path)
+    return _known[key]
+
+
+def record_of(path: Path) -> Path:
+    """Return where the checksum of a sealed file stands."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+@contextmanager
+def sealed(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path as `files.atomic` does, and write the checksum of what it becomes.
+
+    The record is in place before the file, so a file that is there always has one; whatever ends
+    the process in between leaves a record that does not fit, and the file counts as damaged.
+    """
+    path = Path(path)
+    with atomic(path) as temporary:
+        yield temporary
+        write_text(record_of(path), f"{sha256_file(temporary)}  {path.name}\n")
+
+
+def fault(path: Path) -> str | None:
+    """Return what is wrong with a sealed file, in a few words; None when it is as it was written.
+
+    Hashed anew: a file of this kind is read once.
+    """
+    try:
+        expected = _read(record_of(path)).get(path.name)
+        if expected is None:
+            return f"{record_of(path).name} does not name it"
+        return None if sha256_file(path) == expected else "its sha256 is not the recorded one"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+
+
+def remove(path: Path) -> None:
+    """Delete a sealed file, then its record."""
+    path.unlink(missing_ok=True)
+    record_of(path).unlink(missing_ok=True)
+
+
+def seal_folder(directory: Path, names: Iterable[str] | None = None) -> None:
+    """Bring files of a folder to the disk and write down their checksums, all at once and last.
+
+    Args:
+        directory: the folder; gets ``SHA256SUMS``.
+        names: files relative to it; by default all of them.
+    """
+    if names is None:
+        files = (path for path in directory.rglob("*") if path.is_file())
+        names = [path.relative_to(directory).as_posix() for path in files]
+    lines = []
+    for name in sorted(set(names) - {FOLDER_RECORD}):
+        sync(directory / name)
+        lines.append(f"{sha256_file(directory / name)}  {name}\n")
+    write_text(directory / FOLDER_RECORD, "".join(lines))
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a sealed folder and what it holds to the disk; ``target`` is replaced at the end."""
+    temporary = target.with_name(f".{target.name}.part")
+    for old in (temporary, target):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(source, temporary)
+    for path in temporary.rglob("*"):
+        sync(path)
+    check_folder(temporary)
+    temporary.rename(target)
+
+
+def folder_fault(directory: Path) -> str | None:
+    """Return the first file of a sealed folder that is not as it was written, and why; or None."""
+    record = directory / FOLDER_RECORD
+    if not record.is_file():
+        return f"{record}: no such file"
+    for name, expected in _read(record).items():
+        path = directory / name
+        if not path.is_file():
+            return f"{path}: no such file"
+        if digest(path) != expected:
+            return f"{path}: its sha256 is not the one in {FOLDER_RECORD}"
+    return None
+
+
+def check_folder(directory: Path) -> None:
+    """Raise a `UserError` unless the model in ``directory`` is as it was written.
+
+    The remedy names the folder above it: that is what the workflow makes, and makes again.
+    """
+    if found := folder_fault(directory):
+        raise UserError(f"{found}; delete {directory.parent} and run the same command again")
+
+
+def _read(record: Path) -> dict[str, str]:
+    """Return checksums by name; a line that is none counts as a record of nothing."""
+    lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = (line.partition("  ") for line in lines)
+    return {name: checksum for checksum, _, name in pairs}

@@ -1,0 +1,245 @@
+"""Dynamically expandable networks (Yoon et al., ICLR 2018) on a frozen transformer.
+
+The original grows the layers of a small network neuron by neuron. Here a linear layer keeps its
+weights and is given rank-one units (`den_units`), and the parts of the original apply to them:
+
+1. Selective retraining. Gates of earlier units train under an l1 penalty; those that reach zero
+   are out for the task, working copies of the others are trained on.
+2. Expansion. While the validation loss stays above a threshold, units are added, under a group
+   lasso.
+3. Splitting and time stamps. A copy that drifted far becomes a unit of the new task, any other is
+   dropped. Originals never change, and each task keeps its own gates: told the task, the model
+   computes exactly what it computed at the end of it.
+
+The released code of the original duplicates the units that drifted least, and only in layers that
+were expanded; the paper's rule, used here, is every unit beyond a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from jadapt.core.errors import UserError, nearest
+from jadapt.methods.base import Method
+from jadapt.methods.parameters import Transform, load_trainable, trainable_state
+from jadapt.methods.peft import adapter_files
+from jadapt.methods.peft.den_units import UnitBank, attach, banks
+
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_SEED = "seed"
+
+
+class DEN(Method):
+    """A growing set of rank-one units on each linear layer named in ``target_modules``.
+
+    Penalties act as proximal steps after the optimiser's. AdamW moves a parameter by about the
+    learning rate, whatever the scale of the loss, so ``sparsity`` and ``group_sparsity`` count in
+    such steps: at 0 nothing shrinks, below 1 a loss that pulls steadily wins, from 1 on it cannot.
+    The group lasso weighs a unit by the root of its size (Yuan and Lin, 2006), by which the norm
+    of AdamW's step grows too.
+    """
+
+    key = "den"
+    keeps_tasks = True
+    fixed_in_task = False
+    hyperparameters = (
+        "target_modules",
+        "units",
+        "maximum_units",
+        "loss_threshold",
+        "selection_share",
+        "sparsity",
+        "group_sparsity",
+        "drift_threshold",
+        "expansion_interval",
+    )
+
+    def check(self, shape: PretrainedConfig) -> None:
+        """Refuse layers that no model here has, and a step of growth larger than the limit."""
+        for name in self.settings["target_modules"]:
+            if name not in LINEAR_LAYERS:
+                raise UserError(
+                    f"target_modules: unknown layer '{name}'{nearest(name, LINEAR_LAYERS)}"
+                )
+        units, maximum = self.settings["units"], self.settings["maximum_units"]
+        if units > maximum:
+            raise UserError(
+                f"units: {units} is more than maximum_units {maximum}; "
+                "lower it, or raise the maximum"
+            )
+
+    def transform(self) -> Transform:
+        """Return a NeMo transform that gives the target layers empty banks and freezes the rest."""
+        from nemo.lightning.pytorch.callbacks.peft import PEFT
+
+        targets = frozenset(self.settings["target_modules"])
+
+        class RankOneUnits(PEFT):
+            """NeMo's walk over the modules, one call each."""
+
+            def transform(
+                self, module: nn.Module, name: str | None = None, prefix: str | None = None
+            ) -> nn.Module:
+                """Attach a bank to ``module`` if it is a target layer."""
+                _attach_to(targets, name, module)
+                return module
+
+        return RankOneUnits()
+
+    def apply(self, model: PreTrainedModel) -> None:
+        """Give the target layers empty banks and freeze the rest, without NeMo."""
+        model.requires_grad_(False)
+        targets = frozenset(self.settings["target_modules"])
+        # A list, since banks become modules of the model on the way.
+        for path, module in list(model.named_modules()):
+            _attach_to(targets, path.rpartition(".")[2], module)
+
+    def begin_task(self, model: PreTrainedModel, index: int) -> None:
+        """Create the parameters of task ``index``, which start from the model of the task before.
+
+        Where no earlier task left a unit there is nothing to select, and the first units are added
+        at once.
+
+        Raises:
+            UserError: another task's turn.
+        """
+        found = _banks(model)
+        tasks = next(iter(found.values())).tasks
+        if index != tasks + 1:
+            raise UserError(f"den: {tasks} tasks are finished, so the next is not task {index}")
+        seed = _seed(found)
+        earlier = any(bank.count for bank in found.values())
+        model.requires_grad_(False)
+        for name, bank in found.items():
+            bank.seed = seed
+            bank.begin(
+                self.settings["maximum_units"],
+                selecting=earlier and self.settings["selection_share"] > 0,
+            )
+            if not earlier:
+                bank.grow(name, self.settings["units"])
+
+    def after_step(
+        self,
+        model: PreTrainedModel,
+        step: int,
+        steps: int,
+        learning_rate: float,
+        validation_loss: Callable[[], float],
+    ) -> None:
+        """Shrink gates and new units, end the selection when it is time, and grow if need be."""
+        found = _banks(model)
+        selection = self._selection_steps(found, steps)
+        for bank in found.values():
+            if bank.selecting:
+                bank.shrink_gates(learning_rate * self.settings["sparsity"])
+                if step >= selection:
+                    bank.fix_gates()
+            bank.shrink_new(learning_rate * self.settings["group_sparsity"] * bank.unit_size**0.5)
+        since = step - selection
+        # Units that are added after the last step would never be trained.
+        if since < 0 or step == steps or since % self.settings["expansion_interval"]:
+            return
+        full = all(bank.active == self.settings["maximum_units"] for bank in found.values())
+        if full or validation_loss() <= self.settings["loss_threshold"]:
+            return
+        for name, bank in found.items():
+            bank.grow(name, self.settings["units"])
+
+    def end_task(self, model: PreTrainedModel, index: int) -> None:
+        """Split, prune and stamp (`UnitBank.finish`); no trainable parameter is left."""
+        for bank in _banks(model).values():
+            bank.finish(self.settings["drift_threshold"])
+
+    def for_task(self, model: PreTrainedModel, index: int | None) -> None:
+        """Compute as at the end of task ``index``; 0: as the base model; None: the latest.
+
+        During a task the latest is the model in training.
+
+        Raises:
+            UserError: no such task was finished.
+        """
+        for bank in _banks(model).values():
+            if index is not None and not 0 <= index <= bank.tasks:
+                raise UserError(f"den: no task {index} here; {bank.tasks} tasks are finished")
+            bank.show(index)
+
+    def save(self, model: PreTrainedModel, directory: Path) -> None:
+        """Write the finished units, their stamps and the gates of all tasks; no base weights."""
+        found = _banks(model)
+        tensors = {
+            f"{layer}.{name}": tensor
+            for layer, bank in found.items()
+            for name, tensor in bank.stored().items()
+        }
+        tensors[_SEED] = torch.tensor(_seed(found))
+        adapter_files.write(directory, "den", self.settings, tensors)
+
+    def restore(self, model: PreTrainedModel, directory: Path) -> None:
+        """Read back what `save` wrote; the number of units follows from the tensors."""
+        found = _banks(model)
+        tensors = adapter_files.read(directory, "den")
+        expected = {f"{layer}.{key}" for layer, bank in found.items() for key in bank.stored()}
+        for name in sorted(expected.symmetric_difference(set(tensors) - {_SEED})):
+            raise UserError(
+                f"{directory}: its target layers are others than den.target_modules "
+                f"({name}); delete it and run again"
+            )
+        for layer, bank in found.items():
+            if tensors[f"{layer}.a"].shape[1] != bank.inputs:
+                raise UserError(f"{directory}: {layer} has another size; delete it and run again")
+            bank.load({key: tensors[f"{layer}.{key}"] for key in bank.stored()})
+            bank.seed = int(tensors[_SEED])
+
+    def state(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+        """Return the trainable parameters and, a layer, how far selection and growth got."""
+        state = trainable_state(model)
+        for name, bank in _banks(model).items():
+            state |= {f"{name}.{key}": tensor for key, tensor in bank.progress().items()}
+        return state
+
+    def load_state(self, model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `state` returned, once `begin_task` was called."""
+        load_trainable(model, state, "checkpoint")
+        for name, bank in _banks(model).items():
+            bank.load_progress({key: state[f"{name}.{key}"] for key in bank.progress()})
+
+    def trainable_count(self, model: PreTrainedModel) -> int:
+        """Return the scalars that the task in training, or else the last one, trains.
+
+        Gates, copies of selected units and active new units; not the room kept for more of them,
+        which ``requires_grad`` counts too.
+        """
+        return sum(bank.trainable_count() for bank in _banks(model).values())
+
+    def stored_count(self, model: PreTrainedModel) -> int:
+        """Return the scalars of all finished units, of whichever task."""
+        return sum(bank.count * bank.unit_size for bank in _banks(model).values())
+
+    def _selection_steps(self, found: dict[str, UnitBank], steps: int) -> int:
+        if not any(bank.count for bank in found.values()):
+            return 0
+        return max(1, round(self.settings["selection_share"] * steps))
+
+
+def _attach_to(targets: frozenset[str], name: str | None, module: nn.Module) -> None:
+    if name in targets and isinstance(module, nn.Linear):
+        attach(module)
+
+
+def _banks(model: nn.Module) -> dict[str, UnitBank]:
+    found = dict(banks(model))
+    if not found:
+        raise UserError("den.target_modules: the model has none of these layers; change the list")
+    return found
+
+
+def _seed(found: dict[str, UnitBank]) -> int:
+    """Return the seed of all draws: drawn once a run, then kept in adapters and checkpoints."""
+    known = next(iter(found.values())).seed
+    return int(torch.randint(2**62, (), device="cpu")) if known is None else known

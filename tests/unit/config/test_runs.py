@@ -1,0 +1,63 @@
+"""What a study's configuration means for each of its runs."""
+
+from jadapt.config import runs
+from shipped_study import DEFAULT, validated
+
+
+def test_a_run_takes_its_own_values_over_the_shared_ones():
+    config = validated(methods__lora__steps=99)
+    run = runs.run_settings(config, "lora", 2)
+    assert (run["steps"], run["seed"], run["rank"]) == (99, 2, DEFAULT["methods"]["lora"]["rank"])
+    base = runs.run_settings(config, "base", 1)
+    assert base["method"] == "sft"
+    assert base["sequence"] == ["english"]
+    assert base["threads"] == DEFAULT["pretraining"]["threads"]
+
+
+def test_a_grid_is_searched_on_the_first_task_with_its_own_seeds():
+    config = validated(search__seeds=[7], methods__lora__learning_rate=[0.1, 0.2])
+    found = runs.search_settings(config, "lora")
+    assert (found["rates"], found["seeds"], found["ablation"]) == ([0.1, 0.2], [7], "")
+    (variant,) = found["variants"]
+    assert variant["name"] == ""
+    assert variant["settings"]["sequence"] == DEFAULT["sequence"][:1]
+    assert runs.has_grid(config, "lora")
+    assert not runs.has_grid(validated(methods__lora__learning_rate=0.1), "lora")
+    assert not runs.has_grid(config, "base")
+
+
+def test_an_ablation_varies_one_key_and_keeps_the_grid():
+    config = validated()
+    found = runs.ablation_settings(config, "replay_ratio")
+    ratios = [v["settings"]["continual"]["replay"]["ratio"] for v in found["variants"]]
+    assert ratios == config["ablations"]["replay_ratio"]["values"]
+    assert [v["name"] for v in found["variants"]] == [f"{ratio:g}" for ratio in ratios]
+    assert found["rates"] == config["methods"]["replay"]["learning_rate"]
+    assert config["methods"]["replay"]["continual"]["replay"]["ratio"] == 0.25
+
+
+def test_an_ablation_may_vary_what_a_run_takes_from_the_shared_settings():
+    precisions = {
+        "run": "sft",
+        "key": "precision",
+        "values": ["32-true", "bf16-mixed"],
+        "seeds": [1],
+    }
+    config = validated(ablations__precision=precisions)
+    found = runs.ablation_settings(config, "precision")
+    assert [v["settings"]["precision"] for v in found["variants"]] == precisions["values"]
+    # Everything else is as in the run itself.
+    rest = {**runs.run_settings(config, "sft"), "sequence": config["sequence"][:1]}
+    for variant in found["variants"]:
+        assert variant["settings"] == {**rest, "precision": variant["name"]}
+    assert config["methods"]["sft"] == DEFAULT["methods"]["sft"]
+    assert found["rates"] == config["methods"]["sft"]["learning_rate"]
+    for own in (0.5, [0.5, 0.25]):
+        config = validated(ablations__precision={**precisions, "learning_rate": own})
+        found = runs.ablation_settings(config, "precision")
+        assert found["rates"] == (own if isinstance(own, list) else [own])
+
+
+def test_seeds_are_dealt_to_jobs():
+    config = validated(seeds=[4, 5, 6], seeds_per_job=2)
+    assert runs.seed_batches(config) == [[4, 5], [6]]

@@ -1,0 +1,190 @@
+"""The paper's words: true for any study."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reporting_example as example
+from jadapt.analysis import (
+    adapted_models,
+    comparisons,
+    rate_search,
+    tables,
+    tokenizer_tables,
+    transfer_tables,
+)
+from jadapt.analysis.printing import present
+from paper_example import ALL, STUDIES, configured, measured, rendered, text_of
+
+# Headings and leading words of what a study has or lacks.
+SEARCHED = ("== Learning rates and the front", "== Ablations", "tab-rates", "tab-methods")
+COMPOSED = ("== Strategies against forgetting", "*The bound.*", "*GEM*", "*EWC*", "*DEN*")
+SEQUENCE = ("== Transfer between tasks", "*Sequence.*")
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "absent"),
+    [
+        ("small", SEARCHED, COMPOSED + SEQUENCE),
+        ("large", SEARCHED + COMPOSED + SEQUENCE, ()),
+        ("unsearched", (*SEQUENCE, "*Replay*"), (*SEARCHED, "*GEM*")),
+    ],
+)
+def test_the_text_has_what_the_study_has(name, there, absent):
+    text = rendered(*STUDIES[name][:3], searched=name != "unsearched")
+    for words in there:
+        assert words in text, words
+    for words in absent:
+        assert words not in text, words
+    # No chapter is empty, and nothing that should have been named is missing between commas.
+    assert not re.search(r"^== [^\n]*\n+=", text, re.MULTILINE)
+    assert " ," not in text and "for ;" not in text and "()" not in text
+
+
+def tables_of_tokenizers(folder):
+    """Read tables of gold words, of MeCab's, and one of a release before they were named."""
+    for name, gold in (("gold", True), ("mecab", False)):
+        example.tokenizers(gold=gold).to_csv(folder / name, index=False)
+    older = example.tokenizers(gold=False).drop(columns=["reference", "gold"])
+    older.to_csv(folder / "older", index=False)
+    return {name: tables.read_tokenizers(folder / name) for name in ("gold", "mecab", "older")}
+
+
+def test_the_text_says_whose_words_are_kept_whole(tmp_path):
+    methods = ["sft", "lora"]
+    found = measured(methods, [1, 2], ["everyday"])
+    said = {
+        "gold": "gold words of several characters in the test text of UD Japanese GSD",
+        "mecab": "words that MeCab with UniDic @mecab finds",
+        "older": "words that MeCab @mecab finds",
+    }
+    for name, table in tables_of_tokenizers(tmp_path).items():
+        text = text_of(replace(found, tokenizers=table), methods)
+        assert said[name] in text
+        assert ("in the test text, not gold words" in text) == (name != "gold")
+        heading = "gold words whole" if name == "gold" else "MeCab's words whole"
+        printed = present(tokenizer_tables.tokenizers_table(table))
+        assert heading in printed.labels
+        assert printed.rows[0][printed.labels.index(heading)] == "40"
+
+
+def test_words_of_several_references_are_not_pooled():
+    both = pd.concat([example.tokenizers(), example.tokenizers(gold=False)])
+    with pytest.raises(ValueError, match="several references"):
+        tokenizer_tables.tokenizers_table(both)
+
+
+def test_a_run_that_diverged_is_named_and_compared_with_nothing():
+    methods = ["sft", "lora", "dora"]
+    found = measured(methods, [1, 2], ["everyday"])
+    lost = (found.metrics["method"] == "dora") & (found.metrics["seed"] == 2)
+    found.metrics.loc[lost, "value"] = float("nan")
+    text = text_of(found, methods)
+    assert "Training diverged, for at least one seed, with DoRA" in text
+    assert "DoRA (" not in text
+    found.metrics.loc[found.metrics["method"] == "sft", "value"] = float("nan")
+    assert "with full fine\\-tuning and DoRA" in text_of(found, methods)
+
+
+def test_chosen_rates_at_an_end_are_told():
+    methods = ["sft", "lora"]
+    found = measured(methods, [1, 2], ["everyday"])
+    assert "Every choice lies inside its grid." in text_of(found, methods)
+    rates_of_lora = (found.grid["method"] == "lora") & (found.grid["ablation"] == "")
+    found.grid.loc[rates_of_lora, "selected"] = found.grid["learning_rate"] == 0.0005
+    text = text_of(found, methods)
+    assert "at an end of its grid for LoRA (the lowest rate)" in text
+    assert "Training diverged at 0.002 with LoRA." in text
+
+
+def test_a_method_that_is_told_the_task_is_reported_both_ways():
+    methods = ["sft", "den"]
+    found = measured(methods, [1, 2], ["everyday"])
+    bits = found.metrics[
+        (found.metrics["method"] == "den") & (found.metrics["metric"] == "bits_per_byte")
+    ]
+    without = bits.assign(metric="bits_per_byte_without_task", value=bits["value"] + 0.25)
+    home = (found.metrics["evaluated_on"] == "english") & (found.metrics["method"] == "den")
+    found.metrics.loc[home & (found.metrics["metric"] == "bits_per_byte"), "value"] = 2.0
+    found = replace(found, metrics=pd.concat([found.metrics, without]))
+    (den,) = [m for m in adapted_models.methods(found, configured(methods)) if m.name == "den"]
+    assert den.loss.mean == 0
+    assert den.without_task[1].mean == pytest.approx(0.2 + 0.005 + 0.25)
+    assert "loses nothing at all of English when it is told the task" in text_of(found, methods)
+    leaders = comparisons.leaders(adapted_models.methods(found, configured(methods)))
+    assert [method.name for method in leaders["least_forgotten"]] == ["sft"]
+
+
+def test_text_and_table_hold_the_same_corrected_p():
+    found = measured(ALL, [1, 2, 3], ["everyday"])
+    draw = np.random.default_rng(1)
+    bits = found.metrics["metric"] == "bits_per_byte"
+    found.metrics.loc[bits, "value"] += draw.normal(0, 0.05, bits.sum())
+    methods = adapted_models.methods(found, configured(ALL))
+    table = transfer_tables.transfer_table(found.metrics).set_index("method")
+    compared = comparisons.compare(methods, methods[0])
+    assert comparisons.tests_made(compared) == 2 * (len(ALL) - 1)
+    for item in compared:
+        assert item.gain_p == pytest.approx(table.loc[item.method.name, "gain_p"])
+        assert item.loss_p == pytest.approx(table.loc[item.method.name, "loss_p"])
+        if item.gain_p > 0.05:
+            assert item.learned == "same"
+    composed = comparisons.compositions(methods, methods[0])
+    assert [(c.method.name, c.reference.name) for c in composed] == [
+        ("lora_replay", "lora"),
+        ("lora_ewc", "lora"),
+    ]
+
+
+def test_the_front_is_what_nothing_dominates():
+    points = pd.DataFrame(
+        [
+            ("a", 0.1, 1.0, 3.0),
+            ("a", 0.2, 2.0, 2.0),
+            ("b", 0.1, 2.0, 2.5),
+            ("b", 0.2, 3.0, 1.0),
+            ("c", 0.1, 3.0, 1.0),
+        ],
+        columns=["method", "learning_rate", "task", "home"],
+    )
+    # Equal points do not dominate each other.
+    assert list(rate_search.front(points).index) == [0, 1, 3, 4]
+    assert rate_search.beaten(points, "b", "a") == (1, 2)
+    assert rate_search.beaten(points, "a", "b") == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [([3, 2, 1], "falls"), ([1, 2, 3], "rises"), ([1, 1, 2], "neither"), ([1], "neither")],
+)
+def test_trends(values, word):
+    assert rate_search.trend(values) == word
+
+
+def test_ablations_say_what_the_grid_says():
+    found = measured(["sft", "lora"], [1, 2], ["everyday"])
+    (ranks,) = rate_search.ablations(found.grid, "english", "everyday")
+    assert [v.value for v in ranks.variants] == ["2", "8", "32"]
+    assert (ranks.best.value, ranks.worst.value) == ("32", "2")
+    assert ranks.difference.mean == pytest.approx(0.25)
+    assert (ranks.task_trend, ranks.home_trend) == ("falls", "rises")
+    assert ranks.variants[2].parameters == 3200
+    assert "Along the values" in text_of(found, ["sft", "lora"])
+    names = found.grid.replace({"variant": {"2": "bf16-true", "8": "32-true"}})
+    assert "Along the values" not in text_of(replace(found, grid=names), ["sft", "lora"])
+    lost = (found.grid["variant"] == "32") & (found.grid["metric"] == "bits_per_byte")
+    found.grid.loc[lost, "value"] = float("nan")
+    (ranks,) = rate_search.ablations(found.grid, "english", "everyday")
+    assert (ranks.best.value, ranks.task_trend) == ("8", "neither")
+    assert "no learning rate led to a finite result" in text_of(found, ["sft", "lora"])
+
+
+def test_ablations_alone_need_no_grid_of_rates():
+    found = measured(["sft", "lora"], [1, 2], ["everyday"])
+    found = replace(found, grid=found.grid[found.grid["ablation"] != ""])
+    text = text_of(found, ["sft", "lora"])
+    assert "== Ablations" in text
+    assert "== Learning rates and the front" not in text and "tab-rates" not in text
