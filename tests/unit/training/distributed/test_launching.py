@@ -14,7 +14,7 @@ from jadapt.training.distributed import launching, worker
 # One process a device; each does what its argument says.
 SCRIPT = """
 import os, signal, sys, time
-from jadapt import launching, worker
+from jadapt.training.distributed import launching, worker
 from jadapt.core.errors import UserError, run
 
 def work():
@@ -129,7 +129,7 @@ def test_one_device_is_one_process_whatever_the_environment_says(monkeypatch):
 
 CONNECTED = """
 import atexit, os, sys
-from jadapt import launching, worker
+from jadapt.training.distributed import launching, worker
 from jadapt.core.errors import UserError, run
 
 def work():
