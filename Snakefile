@@ -11,16 +11,8 @@ from pathlib import Path
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 os.environ["PYTHONPATH"] = f"{workflow.basedir}/scripts"
 
-from jadapt.config.yaml_files import read_yaml
 from jadapt.core.errors import one_line
-from jadapt.workflow import code_hash, mtimes, slurm, stale_jobs
-
-# A study given on the command line replaces the default one instead of being mixed into it.
-if not workflow.configfiles:
-    with one_line():
-        read_yaml(f"{workflow.basedir}/config/config.yaml")
-
-    configfile: "config/config.yaml"
+from jadapt.workflow import code_hash, mtimes, settings_files, slurm, stale_jobs
 
 
 include: "rules/common.smk"
@@ -57,6 +49,8 @@ onstart:
     CACHE.mkdir(exist_ok=True)
     # Whatever rules read: a file of the future would fail the jobs that read it.
     mtimes.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
+    # Only now: a dry run writes nothing, and jobs find them written.
+    SETTINGS_FILES.write()
 
 
 # SLURM's own words for a job it refused are far up by now.

@@ -5,18 +5,21 @@ from pathlib import Path
 from jadapt.analysis import claims as published_claims
 from jadapt.config import runs
 from jadapt.config import validation as study_settings
-from jadapt.config import yaml_files
+from jadapt.config import studies
 from jadapt.core.errors import one_line
 from jadapt.methods import registry
-from jadapt.workflow import code_hash, slurm
+from jadapt.workflow import code_hash, settings_files, slurm
 
-# A mistake in the configuration ends here, with one line, before any rule is built.
+# The study is put together here and not by Snakemake, which knows no `extends` and no line. A
+# study given on the command line replaces the default one instead of being mixed into it. A mistake
+# ends here, with one line, before any rule is built.
 with one_line():
-    CATALOGUE = yaml_files.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
-    MODELS = yaml_files.read_yaml(f"{workflow.basedir}/config/models.yaml")
-    config = study_settings.validate(
-        config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
-    )
+    STUDY_FILES = [
+        os.path.relpath(path) for path in workflow.config_settings.configfiles
+    ] or [str(studies.CONFIG)]
+    config = studies.settings(STUDY_FILES, workflow.config_settings.config_args or [])
+    CATALOGUE = studies.read_catalogue()
+    MODELS = studies.read_models()
     SITE = slurm.read_site(Path(workflow.basedir, slurm.SITE_FILE))
     CLAIMS = "config/claims.yaml"
     PUBLISHED = published_claims.read(
@@ -40,13 +43,15 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DOWNLOADS = config["downloads"]
 study_settings.export(config, RESULTS)
+# What programs are to read from a file: a study of a thousand runs fits on no command line.
+SETTINGS_FILES = settings_files.Files(f"{RESULTS}/settings")
 
 DOMAINS = config["corpora"]["domains"]
 SPLITS = ("train", "validation", "test")
 RUNS = list(config["methods"])
 BASE = f"{RESULTS}/runs/base/seed{runs.base_seed(config)}"
-KNOWN = config["pretraining"]["domain"]
-BASE_MODEL = f"{BASE}/models/{KNOWN}/model.safetensors"
+SOURCE_DOMAIN = config["pretraining"]["domain"]
+BASE_MODEL = f"{BASE}/models/{SOURCE_DOMAIN}/model.safetensors"
 # A published model is not pre-trained here.
 PRETRAINED = runs.is_pretrained(MODELS["models"][config["model"]])
 _TOKENIZER_FILE = runs.tokenizer_file(config["tokenizer"])
@@ -169,7 +174,7 @@ def all_files(name):
 
 def tasks_of(run):
     """The tasks that a run goes through, in order."""
-    return [KNOWN] if run == "base" else config["sequence"]
+    return [SOURCE_DOMAIN] if run == "base" else config["sequence"]
 
 
 # Any run but the base model. Not a list of the names: Snakemake writes a constraint into every path

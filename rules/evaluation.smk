@@ -2,7 +2,7 @@
 EVALUATION = as_json(
     {
         **{k: config["evaluation"][k] for k in ("maximum_tokens", "batch_size")},
-        "known": KNOWN,
+        "source_domain": SOURCE_DOMAIN,
         "sequence_length": config["training"]["sequence_length"],
         "threads": config["training"]["threads"],
         "accelerator": config["training"]["accelerator"],
@@ -60,6 +60,14 @@ for _runs, _seeds in [
             " --tokens {params.tokens:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
+EVALUATIONS = [
+    f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
+]
+RUN_RECORDS = SETTINGS_FILES.add(
+    "run_records.txt", lambda: settings_files.lines(all_files("run.json"))
+)
+
+
 localrules:
     metrics,
     efficiency,
@@ -68,9 +76,7 @@ localrules:
 
 rule metrics:
     input:
-        evaluations=[
-            f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
-        ],
+        evaluations=EVALUATIONS,
     output:
         TABLES["metrics"],
     log:
@@ -84,12 +90,15 @@ rule metrics:
         runtime=10,
     params:
         code=code("collect.py"),
-        known=KNOWN,
+        source_domain=SOURCE_DOMAIN,
+        files=SETTINGS_FILES.add(
+            "evaluations.txt", lambda: settings_files.lines(EVALUATIONS)
+        ),
     message:
         "Collecting the metrics"
     shell:
-        "python scripts/collect.py metrics --known {params.known:q} --evaluations {input.evaluations:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python scripts/collect.py metrics --source-domain {params.source_domain:q}"
+        " --evaluations @{params.files:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule efficiency:
@@ -109,10 +118,11 @@ rule efficiency:
     params:
         code=code("collect.py"),
         study=config["study"],
+        files=RUN_RECORDS,
     message:
         "Collecting sizes, seconds and memory"
     shell:
-        "python scripts/collect.py efficiency --study {params.study:q} --runs {input.runs:q}"
+        "python scripts/collect.py efficiency --study {params.study:q} --runs @{params.files:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 
@@ -134,11 +144,15 @@ rule curves:
     params:
         code=code("collect.py"),
         study=config["study"],
+        files=RUN_RECORDS,
+        logs=SETTINGS_FILES.add(
+            "run_logs.txt", lambda: settings_files.lines(all_files("train.jsonl"))
+        ),
     message:
         "Collecting the training curves"
     shell:
-        "python scripts/collect.py curves --study {params.study:q} --runs {input.runs:q} --logs {input.logs:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python scripts/collect.py curves --study {params.study:q} --runs @{params.files:q}"
+        " --logs @{params.logs:q} --output {output:q} > {log:q} 2>&1"
 
 
 # Only where something is searched for or varied.
@@ -163,8 +177,11 @@ if SEARCH_TABLES:
             runtime=10,
         params:
             code=code("collect.py"),
+            files=SETTINGS_FILES.add(
+                "searches.txt", lambda: settings_files.lines(SEARCH_TABLES)
+            ),
         message:
             "Collecting the learning-rate grids and the ablations"
         shell:
-            "python scripts/collect.py grid --tables {input.tables:q} --output {output:q}"
+            "python scripts/collect.py grid --tables @{params.files:q} --output {output:q}"
             " > {log:q} 2>&1"

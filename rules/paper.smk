@@ -117,6 +117,7 @@ rule paper:
     params:
         code=presenting("render_paper.py"),
         settings=as_json(SETTINGS),
+        file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
         study=config["study"],
         tables=[f"--{name}={path}" for name, path in READ.items()],
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
@@ -127,7 +128,7 @@ rule paper:
         "python scripts/render_paper.py --study {params.study:q} {params.tables:q}"
         " --claims {input.claims:q} --sources {input.sources:q} --manifest {input.manifest:q}"
         " --figures {params.figures:q} --tables {params.table_folder:q}"
-        " --settings {params.settings:q} --template {input.template:q}"
+        " --settings {params.file:q} --template {input.template:q}"
         " --bibliography {input.bibliography:q} --literature {input.literature:q}"
         " --output {output.pdf:q} > {log:q} 2>&1"
 

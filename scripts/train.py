@@ -61,8 +61,8 @@ def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]
 
     check_devices(settings)
     check_sequence_length(arguments.model, settings["sequence_length"])
-    trace = settings.get("trace", {}).get("domain")
-    for domain in filter(None, [*settings["sequence"], settings["known_domain"], trace]):
+    mixed = settings.get("mixture", {}).get("domain")
+    for domain in filter(None, [*settings["sequence"], settings["source_domain"], mixed]):
         if domain not in tokens:
             raise UserError(f"--tokens: '{domain}' is missing; add {domain}=FOLDER")
     if arguments.learning_rate:

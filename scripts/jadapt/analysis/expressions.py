@@ -8,6 +8,8 @@ heavy.
 from __future__ import annotations
 
 import ast
+import itertools
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from jadapt.core.errors import UserError, nearest
 
 # Roles of domains, the same in every study: the mean over the tasks, the base model's own domain,
 # and the sequence as a whole.
-TASKS, HOME, SEQUENCE = "tasks", "home", "sequence"
+TASKS, SOURCE, SEQUENCE = "tasks", "source_domain", "sequence"
 # What the evaluation measures; `retention` stands for that of the base model's own domain.
 MEASURED = (
     "bits_per_byte",
@@ -94,7 +96,7 @@ class Vocabulary:
         return {
             METRIC: MEASURED,
             COST: COSTS,
-            DOMAIN: (TASKS, HOME, SEQUENCE, *self.domains),
+            DOMAIN: (TASKS, SOURCE, SEQUENCE, *self.domains),
             SHAPE: self.shapes,
             LINEAR: tuple(LAYERS),
         }.get(kind)
@@ -114,8 +116,25 @@ def evaluate(
         return evaluator.eval(text)
     except ZeroDivisionError:
         raise UserError(f"'{text}' divides by zero") from None
+    except OverflowError:
+        raise UserError(f"'{text}' becomes too large a number") from None
     except (InvalidExpression, SyntaxError, TypeError, ValueError) as error:
         raise UserError(f"'{text}' cannot be evaluated ({error})") from error
+
+
+def evaluate_placeholders(text: str, names: Mapping[str, float]) -> None:
+    """Evaluate a checked expression with numbers in place of measurements.
+
+    The numbers are positive and all differ, so that a divisor that is a difference of two
+    measurements is not taken for one that is always zero.
+
+    Raises:
+        UserError: it divides by zero or becomes infinite whatever is measured.
+    """
+    numbers = (math.sqrt(2 + n) for n in itertools.count())
+    functions = {name: lambda *words: next(numbers) for name in SIGNATURES}
+    if not math.isfinite(float(evaluate(text, names, functions))):
+        raise UserError(f"'{text}' becomes too large a number")
 
 
 def arguments(text: str) -> list[tuple[str, str]]:

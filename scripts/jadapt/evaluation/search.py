@@ -94,7 +94,7 @@ class Search:
         self.model, self.tokens, self.tokenizer = model, tokens, tokenizer
         self.checkpoints = checkpoints
         first = settings["variants"][0]["settings"]
-        self.task, self.known = first["sequence"][0], first["known_domain"]
+        self.task, self.known = first["sequence"][0], first["source_domain"]
         self.token_bytes = tokenizer.token_bytes()
         self.rows = {domain: self._rows(domain, first) for domain in (self.known, self.task)}
 

@@ -76,12 +76,12 @@ class Stages:
             model, method = loading.load(directory, self.base)
             if self.settings.get("accelerator") == "gpu":
                 model.to("cuda")
-            if task != self.settings["known"]:
+            if task != self.settings["source_domain"]:
                 trained.append(task)
             for domain, rows in self.rows.items():
                 told = method is not None and method.keeps_tasks
                 if told:
-                    method.for_task(model, task_index(domain, self.settings["known"], trained))
+                    method.for_task(model, task_index(domain, self.settings["source_domain"], trained))
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
                 for metric in tally.metrics():
                     yield task, domain, *metric

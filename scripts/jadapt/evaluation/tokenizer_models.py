@@ -137,7 +137,7 @@ class TokenizerModels:
             "run": point.tokenizer,
             "method": "sft",
             "sequence": [TEXT],
-            "known_domain": TEXT,
+            "source_domain": TEXT,
             "seed": point.seed,
             "subword_regularisation": point.regularisation,
         }

@@ -54,15 +54,15 @@ class TrainingRows:
         Where the run has ``subword_regularisation``, their segmentations are drawn at random.
         """
         sampled = bool(self._settings.get("subword_regularisation"))
-        domains = [self._settings["known_domain"], *self._settings["sequence"]]
+        domains = [self._settings["source_domain"], *self._settings["sequence"]]
 
         def own(domain: str) -> PackedStream:
             return self._packed(domain, self.seed(self._place(domain)), sampled)
 
         stream: Stream = own(self._settings["sequence"][place])
-        if trace := self._settings.get("trace"):
-            other = self._packed(trace["domain"], self.seed(place), sampled)
-            stream = MixedStream(stream, other, trace["share"])
+        if mixture := self._settings.get("mixture"):
+            other = self._packed(mixture["domain"], self.seed(place), sampled)
+            stream = MixedStream(stream, other, mixture["share"])
         earlier = [own(domain) for domain in domains[: place + 1]]
         # Joint training comes by all domains in every task, each time in another order.
         offset = TASKS * (place + 1)
@@ -99,7 +99,7 @@ class TrainingRows:
 
     def available(self) -> dict[str, int]:
         """Return the number of training rows of each domain: the known one, then the tasks."""
-        domains = [self._settings["known_domain"], *self._settings["sequence"]]
+        domains = [self._settings["source_domain"], *self._settings["sequence"]]
         return {domain: self.stream(domain).rows_per_epoch for domain in dict.fromkeys(domains)}
 
     def validation(self, domain: str) -> list[dict[str, np.ndarray]]:

@@ -212,7 +212,7 @@ class Run:
 
         The model is that of the end of the task before, also when the task is then resumed.
         """
-        module, known = self.module, self.settings["known_domain"]
+        module, known = self.module, self.settings["source_domain"]
         domains = [known, *self.settings["sequence"]]
         module.context = Context(
             model=module.model,
@@ -236,7 +236,7 @@ class Run:
 
     def _validate(self, task: str) -> dict[str, float]:
         losses = {"validation_loss": self._loss_on(task)}
-        known = self.settings["known_domain"]
+        known = self.settings["source_domain"]
         losses[f"{known}_validation_loss"] = (
             losses["validation_loss"] if known == task else self._loss_on(known)
         )

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from jadapt.config import yaml_files
+from jadapt.config.checking import check
+from jadapt.config.cluster import Cluster, minutes
+from jadapt.config.origins import Origin
 
 # What a user's own cluster names differently; git does not track it.
 SITE_FILE = "profiles/slurm/local.yaml"
@@ -52,9 +55,13 @@ def read_site(path: Path) -> dict[str, dict]:
     """
     if not path.exists():
         return {}
-    site = yaml_files.read_yaml(path)
-    yaml_files.check(site, yaml_files.read_schema("cluster"), SITE_FILE)
-    return site
+    document = yaml_files.read_document(path)
+    places = {keys: f"{SITE_FILE}:{line}" for keys, line in document.lines.items()}
+    check(document.content, Cluster, Origin(SITE_FILE, places))
+    for stage in document.content.values():
+        if stage and stage.get("runtime") is not None:
+            stage["runtime"] = minutes(stage["runtime"])
+    return document.content
 
 
 def resources(site: dict[str, dict], stage: str, **portable: int) -> dict[str, Any]:
@@ -68,7 +75,8 @@ def resources(site: dict[str, dict], stage: str, **portable: int) -> dict[str, A
     Returns:
         Memory and minutes as functions that ask for more at every attempt, anything else as it is.
     """
-    asked = {**portable, **site.get(EVERY_STAGE, {}), **site.get(stage, {})}
+    asked = {**portable, **(site.get(EVERY_STAGE) or {}), **(site.get(stage) or {})}
+    asked = {key: value for key, value in asked.items() if value is not None}
     return {key: _growing(value) if key in GROWING else value for key, value in asked.items()}
 
 

@@ -81,11 +81,11 @@ def test_the_shipped_study_is_valid():
         ),
         ({"study": "a; touch x"}, "study.yaml: study: 'a; touch x' does not match"),
         (
-            {"pretraining__trace": {"domain": "evryday", "share": 0.1}},
-            "study.yaml: pretraining.trace.domain: unknown 'evryday'; did you mean 'everyday'?",
+            {"pretraining__mixture": {"domain": "evryday", "share": 0.1}},
+            "study.yaml: pretraining.mixture.domain: unknown 'evryday'; did you mean 'everyday'?",
         ),
         (
-            {"pretraining__trace": {"domain": "react", "share": 0.1}},
+            {"pretraining__mixture": {"domain": "react", "share": 0.1}},
             "study.yaml: domain 'react' is optional",
         ),
         ({"sequence": ["literature"]}, "study.yaml: domain 'literature' is optional"),
