@@ -2,18 +2,30 @@
 SHELL := bash
 PYTHON ?= python3
 CORES ?= $(shell nproc)
-# Another study: make paper CONFIG=config/my_study.yaml
+# Another study: make paper CONFIG=config/my_study.yaml (several, in quotes: the last one wins).
 CONFIG ?=
-STUDY = $(shell sed -n 's/^study: *//p' $(or $(CONFIG),config/config.yaml))
 # The environment goes first on PATH, so that rules find their programs without activating it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-STUDY_FILE = $(if $(CONFIG),--configfile $(CONFIG))
 # RESULTS=released: from paper/released/, without training; RESULTS=recompute: from runs of this
 # machine; neither: as the study says.
 RESULTS ?=
-SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
-  snakemake $(STUDY_FILE) $(if $(RESULTS),--config results=$(RESULTS)) --cores $(CORES) \
-  --rerun-incomplete --show-failed-logs
+# What a user types reaches the shell in quotes, and make expands nothing in it: $(call q,NAME) is
+# one word, $(call words,NAME) as many as were typed.
+quoted = '$(subst ','\'',$(1))'
+q = $(call quoted,$(value $(1)))
+words = $(foreach word,$(value $(1)),$(call quoted,$(word)))
+# A file with a space in its name, or several files.
+STUDY_FILE = $(if $(value CONFIG),--configfile \
+  $(if $(shell test -e $(call q,CONFIG) && echo yes),$(call q,CONFIG),$(call words,CONFIG)))
+VALUES = $(if $(value RESULTS),--config results=$(call q,RESULTS))
+# Before Snakemake, which runs Python that a configuration file holds.
+CHECK = python scripts/check_study.py $(STUDY_FILE) $(VALUES)
+SNAKEMAKE = $(CHECK) && python scripts/unlock_stale.py -- $(STUDY_FILE) && \
+  snakemake $(STUDY_FILE) $(VALUES) --cores $(WORKERS) --rerun-incomplete --show-failed-logs
+# The default is an expression of make's own, what a user types is not.
+WORKERS = $(call quoted,$(if $(filter file,$(origin CORES)),$(CORES),$(value CORES)))
+# retention, retention.ipynb and notebooks/retention.ipynb are one notebook.
+NOTEBOOK = $(call quoted,$(patsubst %.ipynb,%,$(notdir $(value NAME))))
 TESTS ?=
 # Two at a time: each of them loads NeMo, in a gigabyte.
 UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit
@@ -21,6 +33,7 @@ UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit
 PLANS = pytest -n 2 -m "not chain" tests/workflow
 
 .DEFAULT_GOAL := help
+NAME ?=
 RUNS ?=
 FIGURE ?=
 NUMBER ?=
@@ -46,23 +59,23 @@ paper: setup  ## build results/{study}/paper/paper.pdf (CONFIG=file, RESULTS=rel
 	$(SNAKEMAKE) all
 
 figure: setup  ## build one figure: make figure NAME=retention RESULTS=released
-	$(SNAKEMAKE) fig_$(NAME)
+	$(SNAKEMAKE) fig_$(NOTEBOOK)
 
 table: setup  ## build one table: make table NAME=results
-	$(SNAKEMAKE) table_$(NAME)
+	$(SNAKEMAKE) table_$(NOTEBOOK)
 
 html: setup  ## write results/{study}/index.html: results, claims, runs and curves in one page
 	$(SNAKEMAKE) html
 
 report: setup  ## write report.zip: figures, tables and paper with their captions, the page of the study
 	$(SNAKEMAKE) all html
-	$(SNAKEMAKE) --report report.zip all html
+	snakemake $(STUDY_FILE) $(VALUES) --cores $(WORKERS) --report report.zip all html
 
 test: setup  ## run every test, the whole chain on real packages among them
-	$(if $(TESTS),pytest $(TESTS),$(UNIT) && $(PLANS) && pytest -m chain tests/workflow)
+	$(if $(value TESTS),pytest $(call words,TESTS),$(UNIT) && $(PLANS) && pytest -m chain tests/workflow)
 
 test-fast: setup  ## run the tests that need no download
-	$(if $(TESTS),pytest -m "not chain" $(TESTS),$(UNIT) && $(PLANS))
+	$(if $(value TESTS),pytest -m "not chain" $(call words,TESTS),$(UNIT) && $(PLANS))
 
 test-browser: setup  ## look at the HTML page in Chromium (Debian: apt-get install chromium)
 	pytest tests/browser
@@ -79,34 +92,35 @@ lint: setup  ## check code, rules, notices
 	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
 
 bench: setup  ## print where the time and memory of the study went
-	python benchmarks/bench_study.py --results results/$(STUDY) --config $(or $(CONFIG),config/config.yaml)
-	python benchmarks/bench_segmentation.py --results results/$(STUDY)
-	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2
-	python benchmarks/bench_tokenizers.py --results results/$(STUDY)
-	python benchmarks/bench_scale.py
-	python benchmarks/bench_figure.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
-	python benchmarks/bench_page.py --study $(STUDY) --config $(or $(CONFIG),config/config.yaml)
+	study=$$($(CHECK) --name) && file=$(if $(value CONFIG),$(call q,CONFIG),config/config.yaml) && \
+	python benchmarks/bench_study.py --results "results/$$study" --config "$$file" && \
+	python benchmarks/bench_segmentation.py --results "results/$$study" && \
+	python benchmarks/bench_encoding.py --megabytes 1000 --workers 2 && \
+	python benchmarks/bench_tokenizers.py --results "results/$$study" && \
+	python benchmarks/bench_scale.py && \
+	python benchmarks/bench_figure.py --study "$$study" --config "$$file" && \
+	python benchmarks/bench_page.py --study "$$study" --config "$$file"
 
 release: setup  ## publish the finished study to paper/released/{study}/
 	python scripts/release.py $(STUDY_FILE)
 
 # The corpora first: results on other text are refused before anything is trained.
-VERIFY = python scripts/verify.py $(STUDY_FILE) $(if $(RUNS),--runs $(RUNS)) \
-  $(if $(FIGURE),--figure $(FIGURE))
+VERIFY = python scripts/verify.py $(STUDY_FILE) $(if $(value RUNS),--runs $(call words,RUNS)) \
+  $(if $(value FIGURE),--figure $(call q,FIGURE))
 verify: override RESULTS = recompute
 verify: setup  ## compare with the released results: RUNS="lora ewc", FIGURE=retention, or all
 	@$(VERIFY) --targets > /dev/null
 	$(SNAKEMAKE) inputs
 	@$(VERIFY) --inputs
 	$(SNAKEMAKE) $$($(VERIFY) --targets)
-	@$(VERIFY) --output results/$(STUDY)/verification.csv
+	@study=$$($(CHECK) --name) && $(VERIFY) --output "results/$$study/verification.csv"
 
 trace: setup  ## where something comes from: FIGURE=retention, NUMBER=lora.gain or 1.631, FILE=a.svg
-	@python scripts/trace.py $(STUDY_FILE) $(if $(FIGURE),--figure $(FIGURE)) \
-	  $(if $(NUMBER),--number '$(NUMBER)') $(if $(FILE),--file $(FILE))
+	@python scripts/trace.py $(STUDY_FILE) $(if $(value FIGURE),--figure $(call q,FIGURE)) \
+	  $(if $(value NUMBER),--number $(call q,NUMBER)) $(if $(value FILE),--file $(call q,FILE))
 
 status: setup  ## what is done, running, failed, how long is left (WATCH=5: one line, kept up to date)
-	@python scripts/status.py $(STUDY_FILE) $(if $(WATCH),--watch $(WATCH))
+	@python scripts/status.py $(STUDY_FILE) $(if $(value WATCH),--watch $(call q,WATCH))
 
 crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished study
 	python scripts/write_crate.py $(STUDY_FILE)
@@ -114,16 +128,18 @@ crate: setup  ## write results/{study}/crate.zip, an RO-Crate of the finished st
 # On one card: this project's training step beside a plain loop, and what each method takes. Stopped,
 # it goes on where it was; OUTPUT=folder for the tables.
 OUTPUT ?= results/bench-gpu
+TWO_GPUS ?=
 bench-gpu: setup  ## measure training on a GPU (OUTPUT=folder)
-	python benchmarks/bench_gpu.py --output $(OUTPUT) --work $(OUTPUT)/work
+	python benchmarks/bench_gpu.py --output $(call q,OUTPUT) --work $(call q,OUTPUT)/work
 
 bench-two-gpus: setup  ## measure training on two GPUs beside one (TWO_GPUS=folder)
-	python benchmarks/bench_two_gpus.py --output $(or $(TWO_GPUS),results/bench-two-gpus)
+	python benchmarks/bench_two_gpus.py --output $(if $(value TWO_GPUS),$(call q,TWO_GPUS),results/bench-two-gpus)
 
 # BENCH=folder of bench-gpu; the paper of every study shows what is released.
-BENCH ?= $(OUTPUT)
+BENCH ?=
 release-efficiency: setup  ## publish what GPUs measured to paper/released/efficiency/ (BENCH=folder TWO_GPUS=folder)
-	python scripts/release_efficiency.py --bench $(BENCH) $(if $(TWO_GPUS),--two-gpus $(TWO_GPUS))
+	python scripts/release_efficiency.py --bench $(if $(value BENCH),$(call q,BENCH),$(call q,OUTPUT)) \
+	  $(if $(value TWO_GPUS),--two-gpus $(call q,TWO_GPUS))
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE
@@ -136,5 +152,12 @@ lock:  ## resolve envs/requirements.in again (needs uv)
 	  --exclude-newer 2026-01-15 $$(sed 's/^/--exclude-newer-package /' newer.txt) \
 	  -o requirements.lock
 
-clean:  ## remove the results of the study; downloads and environment stay
-	rm -rf results/$(STUDY)
+clean: setup  ## remove the results of the study; downloads and environment stay
+	@python scripts/clean_study.py $(STUDY_FILE)
+
+# RESULT=released would train: a variable that nothing here reads is a slip.
+KNOWN_VARIABLES = BENCH CONFIG CORES FIGURE FILE NAME NUMBER OUTPUT PYTHON RESULTS RUNS SHELL TESTS \
+  TWO_GPUS WATCH
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name)))
+UNKNOWN := $(filter-out $(KNOWN_VARIABLES) MAKE% .% -%,$(GIVEN))
+$(if $(UNKNOWN),$(error $(firstword $(UNKNOWN)): no such variable; known: $(KNOWN_VARIABLES)))

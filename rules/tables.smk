@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jadapt.core import released
 from jadapt.core.errors import UserError, nearest, one_line
+from jadapt.core.files import read_json
 
 SEARCH_TABLES = [
     *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),
@@ -60,6 +61,17 @@ if FROM_RELEASE:
 else:
     READ = TABLES
     MANIFEST = f"{RESULTS}/{released.MANIFEST}"
+    # Once, and not in every job.
+    if workflow.is_main_process and Path(MANIFEST).is_file():
+        with one_line():
+            finished = read_json(MANIFEST).get("settings", {})
+        different = released.difference_in_words(SETTINGS, finished, "made")
+        if different:
+            print(
+                f"note: {RESULTS} was made with another configuration: {different};"
+                " what differs is made again",
+                file=sys.stderr,
+            )
 # What was measured on a GPU by itself is part of every study's paper, once it is released.
 CARD_PARTS = set()
 if Path(released.CARD_RECORD).is_file():

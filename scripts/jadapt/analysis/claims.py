@@ -16,7 +16,9 @@ from jadapt.analysis.labels import BASE
 from jadapt.config import checking, origins, yaml_files
 from jadapt.config.claim_files import ClaimsFile
 from jadapt.core.errors import UserError, nearest
+from jadapt.core.paths import ROOT
 
+FILE = ROOT / "config" / "claims.yaml"
 EQUAL, AT_LEAST, AT_MOST, ABOVE, BELOW = "equal", "at_least", "at_most", "above", "below"
 
 

@@ -100,14 +100,14 @@ def differences(settings: dict, released: dict) -> list[tuple[str, Any, Any]]:
     return found
 
 
-def difference_in_words(settings: dict, released: dict) -> str:
+def difference_in_words(settings: dict, released: dict, verb: str = "released") -> str:
     """Return the first difference in words, with the number of others; empty if there is none."""
     found = differences(settings, released)
     if not found:
         return ""
     key, here, there = found[0]
     others = f" and {len(found) - 1} other keys" if len(found) > 1 else ""
-    return f"{key} is {_short(here)}, released with {_short(there)}{others}"
+    return f"{key} is {_short(here)}, {verb} with {_short(there)}{others}"
 
 
 def _short(value: Any) -> str:
