@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from jadapt.config import parallelism, runs
+from jadapt.config import composition, parallelism, runs
 from jadapt.config.yaml_files import check, read_schema
+from jadapt.core.declarations import METHODS, STRATEGIES, schema_of
 from jadapt.core.errors import UserError, nearest
 
 # Keys of `training` by which the workflow gives a job its cores and devices.
@@ -37,9 +38,10 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str) -> dict:
     training = schema["properties"]["training"]["properties"]
     for name, entry in config["methods"].items():
         _check_method(name, entry, training, origin)
-        if entry["method"] == "den" and not config["evaluation"]["task_ids"]:
+        method = entry["method"]
+        if METHODS[method].needs_task_id and not config["evaluation"]["task_ids"]:
             raise UserError(
-                f"{origin}: methods.{name}: 'den' keeps units by task and cannot be evaluated "
+                f"{origin}: methods.{name}: '{method}' computes by task and cannot be evaluated "
                 "without evaluation.task_ids: true"
             )
     for key, plain in (("normalisation", "none"), ("raw", False)):
@@ -160,13 +162,11 @@ def _check_segmentation(config: dict, catalogue: dict, origin: str) -> None:
 
 def _check_method(name: str, entry: dict, training: dict, origin: str) -> None:
     """Check one entry of ``methods``: the method's keys, those of `training`, the strategies."""
-    schema = read_schema("methods")
-    methods, strategies = schema["$defs"], schema["strategies"]
     at = f"methods.{name}."
     if "method" not in entry:
-        raise UserError(f"{origin}: missing key '{at}method'{nearest('', methods)}")
-    _known([entry["method"]], methods, f"{at}method", origin)
-    own = methods[entry["method"]]
+        raise UserError(f"{origin}: missing key '{at}method'{nearest('', METHODS)}")
+    _known([entry["method"]], METHODS, f"{at}method", origin)
+    own = schema_of(METHODS[entry["method"]].Hyperparameters)
     rate = {"type": "number", "exclusiveMinimum": 0}
     grid = {"type": "array", "items": rate, "minItems": 2, "uniqueItems": True}
     properties = {
@@ -181,21 +181,20 @@ def _check_method(name: str, entry: dict, training: dict, origin: str) -> None:
         {
             "type": "object",
             "properties": properties,
-            "required": ["method", "learning_rate", *own.get("required", [])],
+            "required": ["method", "learning_rate", *own["required"]],
             "additionalProperties": False,
         },
         origin,
         at,
     )
-    for strategy, keys in entry.get("continual", {}).items():
-        _known([strategy], strategies, f"{at}continual", origin)
-        known = strategies[strategy]
-        if entry["method"] not in known["composes_with"]:
-            raise UserError(
-                f"{origin}: {at}continual: '{strategy}' is not defined for method "
-                f"'{entry['method']}'; it composes with {', '.join(known['composes_with'])}"
-            )
-        rules = {key: known[key] for key in ("properties", "required")}
+    chosen = entry.get("continual", {})
+    _known(chosen, STRATEGIES, f"{at}continual", origin)
+    try:
+        composition.check(entry["method"], chosen)
+    except UserError as error:
+        raise UserError(f"{origin}: {at}{error}") from None
+    for strategy, keys in chosen.items():
+        rules = schema_of(STRATEGIES[strategy].Hyperparameters)
         check(
             keys,
             {"type": "object", "additionalProperties": False, **rules},

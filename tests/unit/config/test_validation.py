@@ -164,7 +164,7 @@ def test_the_shipped_study_is_valid():
         ),
         (
             {"evaluation__task_ids": False},
-            "study.yaml: methods.den: 'den' keeps units by task and cannot be evaluated without",
+            "study.yaml: methods.den: 'den' computes by task and cannot be evaluated without",
         ),
         (
             {"ablations__lora_rank__run": "lroa"},
