@@ -19,10 +19,10 @@ def check(method: str, strategies: Iterable[str]) -> None:
         changes = STRATEGIES.get_or_refuse(name, "continual").changes
         if changes <= supports:
             continue
-        missing = " and ".join(sorted(changes - supports))
         raise UserError(
-            f"continual: '{name}' is not defined for method '{method}', which does not support a "
-            f"change of the {missing}; it composes with {', '.join(methods_of(name))}"
+            f"continual: '{name}' is not defined for method '{method}'; it composes with "
+            f"{', '.join(methods_of(name))}, which allow it to change the "
+            f"{' and '.join(sorted(changes))}"
         )
 
 

@@ -30,8 +30,8 @@ from jadapt.core.registry import Registry
 # What a method is about, in the order in which figures show them; `analysis.labels` names them.
 FAMILIES = ("reference", "efficient", "regularisation", "memory", "other")
 # What a strategy may change: the rows that are trained on, the loss, the gradient.
-ROWS, PENALTY, GRADIENT = "rows", "penalty", "gradient"
-CHANGES = frozenset({ROWS, PENALTY, GRADIENT})
+ROWS, LOSS, GRADIENT = "rows", "loss", "gradient"
+CHANGES = frozenset({ROWS, LOSS, GRADIENT})
 DDP, FSDP2 = "ddp", "fsdp2"
 PARALLELISM = frozenset({DDP, FSDP2})
 # Keys of `training.fast` by which a run computes otherwise.

@@ -151,7 +151,7 @@ def test_what_a_method_is_called_is_not_inherited_from_another(monkeypatch):
     [
         ({"family": "eficient"}, "family is unknown: 'eficient'; did you mean 'efficient'?"),
         ({"look": "red"}, "look is no Look"),
-        ({"supports": frozenset({"row"})}, "supports names 'row'; it may name gradient, pen"),
+        ({"supports": frozenset({"row"})}, "supports names 'row'; it may name gradient, loss"),
         ({"parallelism": frozenset({"tp"})}, "parallelism names 'tp'; it may name ddp, fsdp2"),
         ({"Hyperparameters": dict}, "Hyperparameters has to derive from"),
         ({"changes": frozenset()}, "changes is empty; say what it changes"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from jadapt.core.declarations import PENALTY, Field, Look, Number, Settings
+from jadapt.core.declarations import LOSS, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
 from jadapt.methods.strategy import Context, Cost, Strategy
 
@@ -33,7 +33,7 @@ class Anchored(Strategy):
     """A quadratic penalty; subclasses say in `end_task` what is noted of a finished task."""
 
     family = "regularisation"
-    changes = frozenset({PENALTY})
+    changes = frozenset({LOSS})
 
     def __init__(self, settings: dict):
         super().__init__(settings)

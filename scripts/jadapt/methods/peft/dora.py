@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jadapt.core.declarations import PENALTY, Field, Look, Number, Settings
+from jadapt.core.declarations import LOSS, Field, Look, Number, Settings
 from jadapt.methods.base import Method
 from jadapt.methods.peft.lora import LoRA
 from jadapt.methods.peft.targets import TargetModules
@@ -48,7 +48,7 @@ class DoRA(LoRA):
     """
     citation = "dora"
     # Penalties on its weights have not been studied.
-    supports = Method.supports - {PENALTY}
+    supports = Method.supports - {LOSS}
     use_dora = True
 
     class Hyperparameters(Settings):
