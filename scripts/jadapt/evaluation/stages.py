@@ -79,7 +79,7 @@ class Stages:
             if task != self.settings["source_domain"]:
                 trained.append(task)
             for domain, rows in self.rows.items():
-                told = method is not None and method.keeps_tasks
+                told = method is not None and method.needs_task_id
                 if told:
                     method.for_task(model, task_index(domain, self.settings["source_domain"], trained))
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])

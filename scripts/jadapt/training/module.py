@@ -114,7 +114,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self.prepare()
         # After the method has prepared the task, which may add parameters.
         self._forget_recordings()
-        if self.fast.cuda_graphs and self.method.fixed_in_task:
+        if self.fast.cuda_graphs and self.method.static_graph:
             self._recorder = Recorder(self._compute, self.model.parameters())
 
     def _forget_recordings(self) -> None:
