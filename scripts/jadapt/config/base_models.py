@@ -22,8 +22,8 @@ from jadapt.config.fields import (
 )
 
 # Families of transformers that are built from the widths below and train here: attention with
-# rotary positions and grouped queries, SwiGLU, RMSNorm. Tests build one of each.
-ARCHITECTURES = ("qwen2", "llama", "mistral")
+# rotary positions and grouped queries, SwiGLU, RMSNorm. `jadapt.models.scratch` has the classes.
+ARCHITECTURES = ("qwen2",)
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 Positions = Annotated[int, Field(ge=2, le=10**8)]
 

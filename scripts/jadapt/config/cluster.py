@@ -5,15 +5,25 @@ Imported by the Snakefile on every call, so it imports nothing heavy.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, create_model
+from pydantic import AfterValidator, Discriminator, Field, Tag, create_model
 
-from jadapt.config.fields import Section, Text, matching
+from jadapt.config.fields import Section, Text, matching, refused
 
 # A year; no cluster lets a job run as long.
-_Minutes = Annotated[int, Field(ge=1, le=366 * 24 * 60), Tag("minutes")]
-_Clock = Annotated[matching(r"\d{1,4}:[0-5]\d:[0-5]\d"), Tag("clock")]
+_YEAR = 366 * 24 * 60
+_Minutes = Annotated[int, Field(ge=1, le=_YEAR), Tag("minutes")]
+
+
+def _clock(text: str) -> str:
+    if not re.fullmatch(r"\d{1,4}:[0-5]\d:[0-5]\d", text) or not 1 <= minutes(text) <= _YEAR:
+        raise refused(f"{text!r} is no time; write whole minutes, or 'HH:MM:SS' in quotes")
+    return text
+
+
+_Clock = Annotated[str, AfterValidator(_clock), Tag("clock")]
 
 
 class EveryStage(Section):

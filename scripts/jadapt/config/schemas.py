@@ -47,6 +47,11 @@ class _Schema(GenerateJsonSchema):
         return found
 
 
+def read(name: str) -> dict[str, Any]:
+    """Read ``config/schemas/{name}.schema.json``."""
+    return json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
 def texts() -> dict[str, str]:
     """Return the content of every schema by its file's name."""
     found = {name: model.model_json_schema(schema_generator=_Schema) for name, model in _MODELS.items()}

@@ -51,13 +51,13 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str | Origin) 
     for name, entry in config["methods"].items():
         entries.check_entry(name, entry, config, origin)
     _check_tokenizer(config, models["models"], origin)
-    if config["tokenization"]:
-        _check_tokenization(config["tokenization"], config, models["models"], origin)
     for name in ("base", *config["methods"]):
         _check_run(name, runs.run_settings(config, name), config, models["models"], origin)
         if runs.has_grid(config, name):
             count = len(runs.rates(config, name)) * len(config["search"]["seeds"])
             _check_size(count, f"methods.{name}.learning_rate", origin)
+    if config["tokenization"]:
+        _check_tokenization(config["tokenization"], config, models["models"], origin)
     for name, ablation in config["ablations"].items():
         _check_ablation(name, ablation, config, models["models"], origin)
     # An empty variable means the same as none.

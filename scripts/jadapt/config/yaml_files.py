@@ -31,6 +31,7 @@ _EXPONENT = re.compile(r"([-+]?)(\d*)\.?(\d*)[eE]([-+]?)(\d+)")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 # Keys by which YTE, the template engine, is told to run Python.
 _YTE = ("__use_yte__", "__variables__", "__definitions__")
+_SPACES = (("\t", "a tab"), ("\u3000", "an ideographic space (U+3000)"))
 _ENCODINGS = (("Shift_JIS", "cp932"), ("EUC-JP", "euc_jp"), ("ISO-2022-JP", "iso2022_jp"))
 
 
@@ -117,11 +118,13 @@ def _syntax(text: str, path: str | Path, error: yaml.YAMLError) -> UserError:
     problem = getattr(error, "problem", None) or str(error)
     if "expected a single document" in str(error):
         return UserError(f"{path}: holds several documents; keep one, without `---` between them")
-    for number, line in enumerate(text.splitlines(), 1):
-        indent = re.match(r"\s*", line)[0]
-        for space, name in (("\t", "a tab"), ("\u3000", "an ideographic space (U+3000)")):
-            if space in indent and line.strip() and (mark is None or number <= mark.line + 2):
-                return UserError(f"{path}:{number}: {name} in the indentation; use spaces")
+    last = mark.line + 2 if mark else text.count("\n") + 1
+    for number, line in enumerate(text.splitlines()[:last], 1):
+        # The space that is to blame is in an indentation, or near the place that makes no sense.
+        part = line.partition("#")[0] if number >= last - 3 else re.match(r"\s*", line)[0]
+        for space, name in _SPACES:
+            if space in part and line.strip():
+                return UserError(f"{path}:{number}: {name} between the words; use spaces")
     place = f":{mark.line + 1}" if mark else ""
     return UserError(f"{path}{place}: not valid YAML ({problem})")
 
@@ -170,10 +173,8 @@ class _Walk:
                         self._refuse(key, "`<<` takes in a mapping, such as `<<: *name`")
                     yield from self._below(source, at)
                 continue
-            if name in _YTE or (key.style is None and name.startswith("?")):
+            if name in _YTE or (not key.style and name.startswith("?")):
                 self._refuse(key, f"'{name}' would make Snakemake run Python code; remove it")
-            if key.tag != f"{_TAG}str":
-                self._refuse(key, f"key {name} is not read as a word; put it in quotes")
             self._check(key)
             if name in seen:
                 self._refuse(key, f"'{name}' stands here twice, first in line {seen[name]}")
@@ -182,8 +183,8 @@ class _Walk:
             yield from self._below(value, (*at, name))
 
     def _check(self, node: yaml.ScalarNode) -> None:
-        if node.style is not None:
-            return
+        if node.style:
+            return  # in quotes, or a block
         text, kind = node.value, node.tag.removeprefix(_TAG)
         if kind in ("int", "float") and ":" in text:
             self._refuse(
@@ -203,7 +204,7 @@ class _Walk:
         plain = unicodedata.normalize("NFKC", text)
         if not text.isascii() and re.fullmatch(r"[-+]?[\d_]*\.?\d+([eE][-+]?\d+)?", plain):
             self._refuse(node, f"{text} has full-width digits; write {plain}")
-        for space, name in (("\t", "a tab"), ("\u3000", "an ideographic space (U+3000)")):
+        for space, name in _SPACES:
             if space in text:
                 self._refuse(
                     node, f"{name} in {text!r}; write spaces, or put the text in quotes"

@@ -77,7 +77,7 @@ def test_the_shipped_study_is_valid():
         ),
         (
             {"training__subword_regularisation": {"alpha": 0.1, "nbest_size": 0}},
-            "study.yaml: training.subword_regularisation.nbest_size: 0 should not be valid under",
+            "study.yaml: training.subword_regularisation.nbest_size: 0 draws nothing; use -1 for all",
         ),
         ({"study": "a; touch x"}, "study.yaml: study: 'a; touch x' does not match"),
         (
@@ -234,25 +234,6 @@ def test_gold_words_need_known_sources_and_domains_need_readable_ones():
     catalogue["domains"]["everyday"]["sources"] = ["ud_gsd"]
     with pytest.raises(UserError, match=r"domains.everyday.sources: 'ud_gsd' has no 'extract'"):
         validation.validate(copy.deepcopy(DEFAULT), catalogue, MODELS, "study.yaml")
-
-
-def every_property(schema, path=""):
-    for name, part in schema.get("properties", {}).items():
-        yield f"{path}.{name}", part
-        yield from every_property(part, f"{path}.{name}")
-
-
-@pytest.mark.parametrize("name", ["study", "models", "corpora"])
-def test_every_key_is_explained(name):
-    schema = yaml_files.read_schema(name)
-    parts = [schema, *schema.get("$defs", {}).values()]
-    silent = [
-        path
-        for part in parts
-        for path, entry in every_property(part)
-        if not {"description", "properties", "$ref", "const"} & set(entry)
-    ]
-    assert silent == []
 
 
 def test_settings_on_a_command_line_keep_their_numbers(tmp_path):

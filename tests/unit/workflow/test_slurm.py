@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jadapt.config import yaml_files
+from jadapt.config import schemas
 from jadapt.core.errors import UserError
 from jadapt.workflow import slurm
 
@@ -41,8 +41,13 @@ def test_a_stage_goes_before_every_stage_and_both_before_the_rule(site):
 def test_the_users_file_knows_the_stages_of_the_rules():
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
     stages = set(re.findall(r'\*\*on_cluster\("(\w+)"', rules))
-    known = set(yaml_files.read_schema("cluster")["properties"])
+    known = set(schemas.read("cluster")["properties"])
     assert stages == known - {slurm.EVERY_STAGE}
+
+
+def test_a_time_limit_is_minutes_or_a_clock_in_quotes(site):
+    asked = slurm.resources(site("adapt: {runtime: '12:00:00'}"), "adapt", mem_mb=1, runtime=2)
+    assert asked["runtime"](None, 1) == 720
 
 
 def test_without_the_file_a_rule_asks_for_what_it_says(tmp_path):
@@ -64,9 +69,16 @@ def test_the_example_is_a_valid_file():
             "adapt: {partition: gpu}",
             "unknown key 'adapt.partition'; did you mean 'slurm_partition'",
         ),
-        ("adapt: {runtime: 5 h}", "adapt.runtime: '5 h' is not of type 'integer'"),
+        ("adapt: {runtime: 5 h}", "adapt.runtime: '5 h' is no time; write whole minutes, or 'HH:MM:SS'"),
         ("every_stage: {gpu_model: a100}", "unknown key 'every_stage.gpu_model'"),
         ("adapt: [", "not valid YAML"),
+        ("adapt: {runtime: 12:00:00}", "12:00:00 is read as a number in base 60; write minutes"),
+        ("adapt: {runtime: '12:60:00'}", "adapt.runtime: '12:60:00' is no time"),
+        ("adapt: {runtime: 10000000}", "adapt.runtime: 10000000 is greater than the maximum"),
+        ("every_stage: {slurm_account: 0123}", "0123 is read as a number in base 8; write 123, or"),
+        ("every_stage: {slurm_account: 123}", "every_stage.slurm_account: 123 is not text; put it"),
+        ("adapt: {gpu_model: a100-80}", "adapt.gpu_model: 'a100-80' does not match"),
+        ("adapt: {mem_mb: 8000.0}", "adapt.mem_mb: 8000.0 is not a whole number; write 8000"),
     ],
 )
 def test_a_mistake_names_file_and_key(site, text, message):
