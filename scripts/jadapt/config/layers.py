@@ -6,6 +6,8 @@ Imported by the Snakefile on every call, so it imports nothing heavy.
 from __future__ import annotations
 
 import copy
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 from jadapt.config import yaml_files
 from jadapt.config.origins import Origin
-from jadapt.config.yaml_files import Keys
+from jadapt.config.yaml_files import Document, Keys
 from jadapt.core.errors import UserError
 
 EXTENDS = "extends"
@@ -52,49 +54,49 @@ def read(files: Sequence[str | Path], values: Iterable[str] = ()) -> Layered:
         UserError: a file is not what it should be, or extends one that is absent or itself.
     """
     study = Layered(", ".join(map(str, files)))
+    documents: dict[Path, Document] = {}
     for file in files:
-        one = _file(Path(file), ())
-        study.put(one.content, one.places)
+        for document in _chain(Path(file), ()):
+            # A file that extends an earlier one of the command line is what it is alone.
+            documents.setdefault(document.path.resolve(), document)
+    for document in documents.values():
+        own = {key: value for key, value in document.content.items() if key != EXTENDS}
+        study.put(own, {keys: f"{document.path}:{line}" for keys, line in document.lines.items()})
     for value in values:
         content = _value(value)
         study.put(content, dict.fromkeys(_paths(content), COMMAND_LINE))
     return study
 
 
-def _file(path: Path, above: tuple[Path, ...]) -> Layered:
-    """Read a file over what it extends; ``above`` are the files that led to it."""
+def _chain(path: Path, above: tuple[Path, ...]) -> list[Document]:
+    """Return what a file extends, and the file itself; ``above`` are the files that led to it."""
     document = yaml_files.read_document(path)
-    places = {keys: f"{path}:{line}" for keys, line in document.lines.items()}
-    result = Layered(str(path))
-    if EXTENDS in document.content:
-        named, at = document.content[EXTENDS], f"{places[(EXTENDS,)]}: {EXTENDS}"
-        if not isinstance(named, str) or not named:
-            raise UserError(f"{at}: {named!r} is no name of a file; write the path of one study")
-        base = _relative(path.parent / named)
-        chain = [*above, path]
-        if any(base.resolve() == each.resolve() for each in chain):
-            names = " -> ".join(map(str, [*chain, base]))
-            raise UserError(f"{at}: leads in a circle ({names})")
-        if not base.exists():
-            raise UserError(f"{at}: {base}: no such file; the path is relative to {path.parent}")
-        if "study" not in document.content:
-            raise UserError(
-                f"{path}: missing key 'study'; a study that extends another has a name of its own"
-            )
-        result = _file(base, tuple(chain))
-        result.name = str(path)
-    own = {key: value for key, value in document.content.items() if key != EXTENDS}
-    result.put(own, places)
-    return result
+    if EXTENDS not in document.content:
+        return [document]
+    named, at = document.content[EXTENDS], f"{path}:{document.lines[(EXTENDS,)]}: {EXTENDS}"
+    if not isinstance(named, str) or not named:
+        raise UserError(f"{at}: {named!r} is no name of a file; write the path of one study")
+    base = _relative(path.parent / named)
+    chain = (*above, path)
+    if any(base.resolve() == each.resolve() for each in chain):
+        names = " -> ".join(map(str, [*chain, base]))
+        raise UserError(f"{at}: leads in a circle ({names})")
+    if not base.exists():
+        raise UserError(f"{at}: {base}: no such file; the path is relative to {path.parent}")
+    if "study" not in document.content:
+        raise UserError(
+            f"{path}: missing key 'study'; a study that extends another has a name of its own"
+        )
+    return [*_chain(base, chain), document]
 
 
 def _relative(path: Path) -> Path:
     """Return a path without ``..``, from here where it lies below."""
-    whole = Path(*path.parts[:1], *path.parts[1:])
-    try:
-        return whole.resolve().relative_to(Path.cwd().resolve())
-    except ValueError:
-        return whole
+    return Path(os.path.relpath(path)) if _below_here(path) else path
+
+
+def _below_here(path: Path) -> bool:
+    return path.resolve().is_relative_to(Path.cwd().resolve())
 
 
 def _value(text: str) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _value(text: str) -> dict[str, Any]:
     try:
         document = yaml_files.parse(f"{key.strip()}: {value or 'null'}", COMMAND_LINE)
     except UserError as error:
-        raise UserError(str(error).replace(f"{COMMAND_LINE}:1:", f"{COMMAND_LINE}:")) from None
+        raise UserError(re.sub(r"^--config:\d+:", f"{COMMAND_LINE}:", str(error))) from None
     if EXTENDS in document.content:
         raise UserError(f"{COMMAND_LINE}: {EXTENDS}: stands in a file of a study")
     return document.content

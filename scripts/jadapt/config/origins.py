@@ -37,10 +37,6 @@ class Origin:
         """Return file and line of a key written as ``a.b.0``."""
         return self.at([int(part) if part.isdigit() else part for part in dotted.split(".")])
 
-    def has(self, dotted: str) -> bool:
-        """Tell whether a key is known to have been written."""
-        return tuple(dotted.split(".")) in self.places
-
     def refusal(self, dotted: str, message: str) -> UserError:
         """Return the error for a key; the message begins with what is wrong."""
         return UserError(f"{self.of(dotted)}: {dotted}: {message}")

@@ -233,7 +233,7 @@ def _check_tokenization(study: dict, config: dict, models: dict, origin: Origin)
         _known(names, config["corpora"]["domains"], f"{key}.domains", origin)
         _check_parts(entry, key, models, origin)
     run = {**config["training"], **study["training"]}
-    _check_recipe(run, f"{at}.training", study["model"], models, origin)
+    _check_recipe(run, study["training"], f"{at}.training", study["model"], models, origin)
     grid = study.get("regularisation")
     if grid:
         key = f"{at}.regularisation.tokenizer"
@@ -288,7 +288,8 @@ def _check_ablation(
 
 def _check_run(name: str, run: dict, config: dict, models: dict, origin: Origin) -> None:
     key = "pretraining" if name == "base" else f"methods.{name}"
-    _check_recipe(run, key, config["model"], models, origin)
+    own = config["pretraining"] if name == "base" else config["methods"][name]
+    _check_recipe(run, own, key, config["model"], models, origin)
     where = f"{origin.of(key)}: {key}"
     try:
         parallelism.check(run)
@@ -302,14 +303,19 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: Origin)
     _check_fast(run, where)
 
 
-def _check_recipe(run: dict, key: str, model: str, models: dict, origin: Origin) -> None:
-    """Check lengths, batches and steps of a training, whatever it trains."""
+def _check_recipe(
+    run: dict, own: dict, key: str, model: str, models: dict, origin: Origin
+) -> None:
+    """Check lengths, batches and steps of a training, whatever it trains.
+
+    ``own`` are the settings that stand at ``key`` itself; others of ``run`` stand in `training`.
+    """
     where = f"{origin.of(key)}: {key}"
     longest = models[model].get("max_position_embeddings")
     if longest and run["sequence_length"] > longest:
-        own = key if origin.has(f"{key}.sequence_length") else "training"
+        section = key if "sequence_length" in own else "training"
         raise origin.refusal(
-            f"{own}.sequence_length",
+            f"{section}.sequence_length",
             f"{run['sequence_length']} is above the {longest} positions of model '{model}' "
             "(max_position_embeddings)",
         )

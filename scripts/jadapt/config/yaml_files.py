@@ -25,6 +25,7 @@ Keys = tuple[str | int, ...]
 # No file of settings comes near; a larger one, or aliases of aliases, would only take time.
 MAXIMUM_BYTES = 16 << 20
 MAXIMUM_VALUES = 500_000
+MAXIMUM_DEPTH = 100
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"([-+]?)(\d*)\.?(\d*)[eE]([-+]?)(\d+)")
@@ -95,6 +96,7 @@ def parse(text: str, path: str | Path) -> Document:
     if not text.strip():
         raise UserError(f"{path}: is empty")
     try:
+        _refuse_depth(text, path)
         node = yaml.compose(text, Loader=_LOADER)
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"{path}: expected a mapping (`key: value` lines)")
@@ -108,14 +110,28 @@ def parse(text: str, path: str | Path) -> Document:
         raise _syntax(text, path, error) from error
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: not valid YAML ({error})") from error
-    except RecursionError:
-        raise UserError(f"{path}: is nested too deeply") from None
     return Document(Path(path), content, lines)
+
+
+def _refuse_depth(text: str, path: str | Path) -> None:
+    """Refuse what is nested so deeply that libyaml, which calls itself, would crash."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAXIMUM_DEPTH:
+            line = event.start_mark.line + 1
+            raise UserError(f"{path}:{line}: is nested more than {MAXIMUM_DEPTH} levels deep")
 
 
 def _syntax(text: str, path: str | Path, error: yaml.YAMLError) -> UserError:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
+    problem = " ".join((getattr(error, "problem", None) or str(error)).split())
+    if isinstance(error, yaml.reader.ReaderError):
+        number = text.count("\n", 0, error.position) + 1
+        return UserError(f"{path}:{number}: not valid YAML (a character that is no text)")
     if "expected a single document" in str(error):
         return UserError(f"{path}: holds several documents; keep one, without `---` between them")
     last = mark.line + 2 if mark else text.count("\n") + 1
