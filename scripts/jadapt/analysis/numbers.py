@@ -12,12 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from jadapt.analysis.statistics import Estimate
 from jadapt.core.errors import UserError, nearest
 from jadapt.core.tables import NUMBERS
+
+if TYPE_CHECKING:
+    from jadapt.analysis.statistics import Estimate
 
 Form = Callable[[Any], str]
 _ROWS = re.compile(r"([\w-]+)\[([^\]]*)\]")
@@ -136,7 +138,8 @@ class Numbers:
         if name in self._found:
             raise UserError(f"number '{name}': computed twice; give one of them another name")
         chosen = [of] if isinstance(of, Rows) else list(of)
-        estimated = isinstance(value, Estimate)
+        # By its parts, since loading statistics takes longer than looking a number up.
+        estimated = hasattr(value, "has_interval")
         known = estimated and value.has_interval
         self._found[name] = Number(
             name,
