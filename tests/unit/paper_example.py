@@ -1,5 +1,6 @@
 """Made-up studies and their papers: as files that the script sets, and as text only."""
 
+import io
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from jadapt.analysis import (
     transfer_tables,
 )
 from jadapt.core.files import load_settings
+from jadapt.core.tables import CORPORA
 from jadapt.paper import context, values
 from jadapt.paper.template import Typst, render, speaking
 
@@ -154,7 +156,7 @@ def set_paper(
 def measured(methods, seeds, tasks, searched=True) -> context.Tables:
     made = [example.metrics, example.efficiency, example.curves]
     frames = [make(list(methods), list(seeds), list(tasks)) for make in made]
-    corpora = example.corpora(list(tasks))
+    corpora = CORPORA.read(io.StringIO(example.corpora(list(tasks)).to_csv(index=False)))
     grid = example.grid(list(methods), list(tasks)) if searched else None
     if searched:
         grid["selected"] = grid["selected"] == "true"

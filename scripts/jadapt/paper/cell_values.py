@@ -105,7 +105,9 @@ def _rows(
                 where[key] = part[0]
                 break
         found.append(rows(table, **where))
-    return found
+    # A column that no table has by its name, such as a count, is of all rows of its run.
+    of_run = {"method": run} if run else {}
+    return found or [rows(table, **of_run) for table in needed]
 
 
 def _final(metrics: pd.DataFrame, run: str, metric: str, domain: str) -> Rows:

@@ -219,10 +219,12 @@ def _of_study(numbers: Numbers, filled: dict, tables: Tables, where: Places) -> 
     numbers.add("tokens", filled["tokens"], count, costs, "token")
     numbers.add("level", filled["level"], WHOLE_PERCENT, file=STATISTICS, key="LEVEL")
     numbers.add("level.rest", 1 - filled["level"], WHOLE_PERCENT, file=STATISTICS, key="LEVEL")
-    numbers.add("sources", filled["sources"], count, rows("corpora", available="true"), "source")
+    numbers.add(
+        "sources", filled["sources"], count, rows("corpora", available=["True", "true"]), "source"
+    )
     reached = tables.corpora[tables.corpora["available"]]
     for code, own in reached.groupby("language", sort=False):
-        of = rows("corpora", language=code, available="true")
+        of = rows("corpora", language=code, available=["True", "true"])
         numbers.add(f"characters.{code}", own["characters"].sum(), count, of, "character")
     adapted = list(where.last)[1:]
     for key, metric, form in (

@@ -107,7 +107,6 @@ def test_programs_of_tables_are_those_of_the_rules():
 
 
 def test_what_is_printed_finds_every_number_that_is_printed_so(released, results):
-    folder, _ = released
     text = numbers.read(results / "numbers.csv")["lora.gain"].printed
     done = run_script(released, results, "--number", text.split("\u00a0")[0])
     assert done.returncode == 0, done.stderr
