@@ -60,9 +60,7 @@ for _runs, _seeds in [
             " --tokens {params.tokens:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
-EVALUATIONS = [
-    f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
-]
+EVALUATIONS = [f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()]
 RUN_RECORDS = SETTINGS_FILES.add(
     "run_records.txt", lambda: settings_files.lines(all_files("run.json"))
 )

@@ -16,7 +16,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, fromfile_prefix_chars="@")
     kinds = parser.add_subparsers(dest="table", required=True)
     metrics = kinds.add_parser("metrics", help="from the evaluations of the runs")
-    metrics.add_argument("--source-domain", required=True, help="domain whose retention is reported")
+    metrics.add_argument(
+        "--source-domain", required=True, help="domain whose retention is reported"
+    )
     metrics.add_argument("--evaluations", type=Path, nargs="+", required=True)
     efficiency = kinds.add_parser("efficiency", help="from run.json of the runs")
     curves = kinds.add_parser("curves", help="from train.jsonl of the runs")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from jadapt.analysis import dynamics, parameter_counts, summaries
 from jadapt.analysis.adapted_models import Tables
-from jadapt.analysis.expressions import SOURCE, LAYERS, TASKS
+from jadapt.analysis.expressions import LAYERS, SOURCE, TASKS
 from jadapt.analysis.labels import BASE
 
 EXTREMES = {"lowest": pd.Series.idxmin, "highest": pd.Series.idxmax}

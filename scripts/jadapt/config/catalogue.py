@@ -44,7 +44,7 @@ class Files(Section):
     members: Globs
     """Patterns of the files to read, relative to the root of the archive or of the mirror: * stays
     within a directory, ** spans any depth."""
-    exclude: Globs = []
+    exclude: Globs = Field(default_factory=list)
     """Patterns of files to leave out again."""
 
 
@@ -156,7 +156,9 @@ class Url(Section):
     """From the mirror or GitHub."""
     pins: InnerPath = ""
     """Tab-separated file with the columns path, bytes, sha256 (and others, such as author)."""
-    files: Annotated[list[PinnedFile], Field(min_length=1, max_length=10_000)] = []
+    files: Annotated[list[PinnedFile], Field(min_length=1, max_length=10_000)] = Field(
+        default_factory=list
+    )
     """The files, where there are few."""
     licence: Text
     """Licence of the text, an SPDX identifier where there is one."""
@@ -283,7 +285,9 @@ class Cleaning(Section):
     min_script_share: ShareByLanguage
     """Least share of kana and kanji (ja), or of Latin letters (en), among the letters of a
     document."""
-    length_ratio: Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+    length_ratio: Annotated[
+        list[Positive], Field(min_length=2, max_length=2), AfterValidator(_rising)
+    ]
     """Least and greatest ratio of Japanese to English characters of a pair."""
     near_duplicates: NearDuplicates
     """MinHash with locality-sensitive hashing; candidates are compared exactly."""
@@ -316,7 +320,7 @@ class Catalogue(Section):
 
     sources: Annotated[dict[Name, Source], Field(min_length=1)]
     """Where text comes from, by name."""
-    gold: dict[Name, Gold] = {}
+    gold: dict[Name, Gold] = Field(default_factory=dict)
     """Gold word segmentation, by name."""
     domains: Annotated[dict[Name, Domain], Field(min_length=1)]
     """Bodies of text in one language, by name."""

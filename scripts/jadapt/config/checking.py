@@ -109,9 +109,9 @@ def _keys(location: tuple, content: Any, missing: bool) -> Keys:
     found: list[str | int] = []
     for index, part in enumerate(location):
         last = index == len(location) - 1
-        if isinstance(content, dict) and part in content:
-            content = content[part]
-        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
+        if (isinstance(content, dict) and part in content) or (
+            isinstance(content, list) and isinstance(part, int) and part < len(content)
+        ):
             content = content[part]
         elif not (last and missing):
             continue

@@ -100,7 +100,7 @@ class PublishedClaim(Section):
     """How the value must stand to what is expected."""
     tolerance: Tolerance | None = None
     """How far from it the value may lie."""
-    scope: Annotated[list[str], *UNIQUE] = []
+    scope: Annotated[list[str], *UNIQUE] = Field(default_factory=list)
     """Names of `conditions`; all must hold."""
     obstacle: Text | None = None
     """One of `obstacles`; the value is still measured where there is an expression."""

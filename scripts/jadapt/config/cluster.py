@@ -76,8 +76,7 @@ STAGES = {
     "evaluate": "Evaluating the models of a run; several are grouped into one job.",
 }
 _FIELDS: dict[str, Any] = {
-    name: (Resources | None, Field(default=None, description=text))
-    for name, text in STAGES.items()
+    name: (Resources | None, Field(default=None, description=text)) for name, text in STAGES.items()
 }
 Cluster = create_model(
     "Cluster",

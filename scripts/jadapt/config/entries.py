@@ -55,7 +55,8 @@ def check_entry(name: str, entry: dict[str, Any], config: dict[str, Any], origin
         _check_whole(STRATEGIES[strategy].Hyperparameters, settings, origin, below)
     if METHODS[key].needs_task_id and not config["evaluation"]["task_ids"]:
         raise origin.refusal(
-            at, f"'{key}' computes by task and cannot be evaluated without evaluation.task_ids: true"
+            at,
+            f"'{key}' computes by task and cannot be evaluated without evaluation.task_ids: true",
         )
 
 

@@ -54,7 +54,9 @@ def read(name: str) -> dict[str, Any]:
 
 def texts() -> dict[str, str]:
     """Return the content of every schema by its file's name."""
-    found = {name: model.model_json_schema(schema_generator=_Schema) for name, model in _MODELS.items()}
+    found = {
+        name: model.model_json_schema(schema_generator=_Schema) for name, model in _MODELS.items()
+    }
     found["study"]["properties"]["methods"]["additionalProperties"] = {
         "anyOf": [{"$ref": f"methods.schema.json#/$defs/{key}"} for key in _ordered(METHODS)]
     }

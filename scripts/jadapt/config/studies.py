@@ -129,9 +129,7 @@ def settings(files: Sequence[str | Path], values: Iterable[str] = ()) -> dict[st
         UserError: the first fault; one line.
     """
     study = layers.read(files, values)
-    return validation.validate(
-        study.content, read_catalogue(), read_models(), study.origin
-    )
+    return validation.validate(study.content, read_catalogue(), read_models(), study.origin)
 
 
 def read_catalogue() -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Corpora(Section):
     """Domains of config/corpora.yaml that the study builds."""
     splits: Splits
     """Shares of the documents that nothing is trained on."""
-    maximum_documents: dict[Name, Count] = {}
+    maximum_documents: dict[Name, Count] = Field(default_factory=dict)
     """Cap a domain, in the order of the hash that decides the splits."""
 
 
@@ -131,13 +131,15 @@ class StudySettings(Section):
     sequence: Names
     """Domains that every method is adapted to, in this order."""
     methods: Annotated[
-        dict[Name, dict[str, Any]], Field(min_length=1, max_length=10_000), AfterValidator(_not_base)
+        dict[Name, dict[str, Any]],
+        Field(min_length=1, max_length=10_000),
+        AfterValidator(_not_base),
     ]
     """Runs by name: a method, its hyperparameters, and any key of `training`. See
     methods.schema.json."""
     search: Search
     """The learning-rate grid of methods that list several rates, on the first task."""
-    ablations: dict[Name, Ablation] = {}
+    ablations: dict[Name, Ablation] = Field(default_factory=dict)
     """Settings of one run that are varied on the first task, each value with a grid of rates of its
     own."""
     evaluation: Evaluation

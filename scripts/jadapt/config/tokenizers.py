@@ -45,7 +45,7 @@ class Tokenizer(Section):
     """Spell unknown characters as UTF-8 bytes, so that no text is lost."""
     maximum_sentences: Count = 1
     """Training sentences taken from each domain."""
-    domains: Names = []
+    domains: Names = Field(default_factory=list)
     """Domains whose training splits the tokenizer learns from."""
     normalisation: Literal["none", "nfkc", "nfkc_punctuation"] = "none"
     """Form that the tokenizer brings texts to before it encodes them. The corpora are in NFKC

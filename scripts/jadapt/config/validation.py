@@ -245,9 +245,7 @@ def _check_tokenization(study: dict, config: dict, models: dict, origin: Origin)
             )
 
 
-def _check_ablation(
-    name: str, ablation: dict, config: dict, models: dict, origin: Origin
-) -> None:
+def _check_ablation(name: str, ablation: dict, config: dict, models: dict, origin: Origin) -> None:
     at, run, key = f"ablations.{name}", ablation["run"], ablation["key"]
     _known([run], config["methods"], f"{at}.run", origin)
     if key in OF_JOB:
@@ -303,9 +301,7 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: Origin)
     _check_fast(run, where)
 
 
-def _check_recipe(
-    run: dict, own: dict, key: str, model: str, models: dict, origin: Origin
-) -> None:
+def _check_recipe(run: dict, own: dict, key: str, model: str, models: dict, origin: Origin) -> None:
     """Check lengths, batches and steps of a training, whatever it trains.
 
     ``own`` are the settings that stand at ``key`` itself; others of ``run`` stand in `training`.
@@ -348,4 +344,3 @@ def _check_fast(run: dict, where: str) -> None:
         )
     if fast.get("cuda_graphs") and run["accelerator"] == "cpu":
         raise UserError(f"{where}: fast.cuda_graphs needs a GPU; set it to false on a CPU")
-

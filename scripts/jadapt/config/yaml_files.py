@@ -222,9 +222,7 @@ class _Walk:
             self._refuse(node, f"{text} has full-width digits; write {plain}")
         for space, name in _SPACES:
             if space in text:
-                self._refuse(
-                    node, f"{name} in {text!r}; write spaces, or put the text in quotes"
-                )
+                self._refuse(node, f"{name} in {text!r}; write spaces, or put the text in quotes")
 
     def _refuse(self, node: yaml.Node, message: str) -> None:
         raise UserError(f"{self._path}:{node.start_mark.line + 1}: {message}")

@@ -81,7 +81,9 @@ class Stages:
             for domain, rows in self.rows.items():
                 told = method is not None and method.needs_task_id
                 if told:
-                    method.for_task(model, task_index(domain, self.settings["source_domain"], trained))
+                    method.for_task(
+                        model, task_index(domain, self.settings["source_domain"], trained)
+                    )
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
                 for metric in tally.metrics():
                     yield task, domain, *metric

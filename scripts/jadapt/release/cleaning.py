@@ -55,7 +55,7 @@ def contents(folder: Path) -> str:
     files = size = 0
     for parent, _, names in os.walk(folder):
         files += len(names)
-        size += sum(os.lstat(os.path.join(parent, name)).st_size for name in names)
+        size += sum((Path(parent) / name).lstat().st_size for name in names)
     return f"{files:,} files, {size / _MEBIBYTE:,.1f} MiB"
 
 

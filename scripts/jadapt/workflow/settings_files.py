@@ -48,7 +48,9 @@ class Files:
         wildcard = pattern[pattern.index("{") + 1 : pattern.index("}")]
         for name in names:
             self.add(pattern.format(**{wildcard: name}), partial(text, name))
-        return lambda wildcards: f"{self._folder}/{pattern.format(**{wildcard: wildcards[wildcard]})}"
+        return (
+            lambda wildcards: f"{self._folder}/{pattern.format(**{wildcard: wildcards[wildcard]})}"
+        )
 
     def write(self) -> None:
         """Write the files that are not there as they are to be."""

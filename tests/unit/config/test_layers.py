@@ -47,7 +47,8 @@ def test_null_takes_an_entry_away_with_its_lines(files):
 
 def test_a_list_is_replaced_as_a_whole_with_its_lines(files):
     found = files(
-        base="study: base\nseeds: [1,\n  2,\n  3]\n", mine="extends: base.yaml\nstudy: m\nseeds: [4]\n"
+        base="study: base\nseeds: [1,\n  2,\n  3]\n",
+        mine="extends: base.yaml\nstudy: m\nseeds: [4]\n",
     )
     assert found.content["seeds"] == [4]
     assert ("seeds", 2) not in found.places

@@ -11,9 +11,7 @@ from shipped_study import study as shipped
 
 
 def test_the_pilot_is_the_study_it_precedes_with_fewer_runs():
-    pilot, study = (
-        shipped(name) for name in ("smollm-pilot", "smollm")
-    )
+    pilot, study = (shipped(name) for name in ("smollm-pilot", "smollm"))
     assert list(pilot["methods"]) == ["sft", "lora", "replay"]
     for name, entry in pilot["methods"].items():
         assert entry == study["methods"][name]
@@ -25,9 +23,7 @@ def test_the_pilot_is_the_study_it_precedes_with_fewer_runs():
 
 
 def test_the_study_of_precisions_is_that_of_smollm_on_its_first_task_without_grids():
-    precisions, study = (
-        shipped(name) for name in ("smollm-precisions", "smollm")
-    )
+    precisions, study = (shipped(name) for name in ("smollm-precisions", "smollm"))
     validation.validate(precisions, CATALOGUE, MODELS, "config/smollm-precisions.yaml")
     assert precisions["sequence"] == study["sequence"][:1]
     assert precisions["ablations"] == {

@@ -77,7 +77,7 @@ def test_the_shipped_study_is_valid():
         ),
         (
             {"training__subword_regularisation": {"alpha": 0.1, "nbest_size": 0}},
-            "study.yaml: training.subword_regularisation.nbest_size: 0 draws nothing; use -1 for all",
+            "study.yaml: training.subword_regularisation.nbest_size: 0 draws nothing; use",
         ),
         ({"study": "a; touch x"}, "study.yaml: study: 'a; touch x' does not match"),
         (
