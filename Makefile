@@ -10,13 +10,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # machine; neither: as the study says.
 RESULTS ?=
 # What a user types reaches the shell in quotes, and make expands nothing in it: $(call q,NAME) is
-# one word, $(call words,NAME) as many as were typed.
+# one word, $(call each,NAME) as many as were typed.
 quoted = '$(subst ','\'',$(1))'
 q = $(call quoted,$(value $(1)))
-words = $(foreach word,$(value $(1)),$(call quoted,$(word)))
+each = $(foreach word,$(value $(1)),$(call quoted,$(word)))
 # A file with a space in its name, or several files.
 STUDY_FILE = $(if $(value CONFIG),--configfile \
-  $(if $(shell test -e $(call q,CONFIG) && echo yes),$(call q,CONFIG),$(call words,CONFIG)))
+  $(if $(shell test -e $(call q,CONFIG) && echo yes),$(call q,CONFIG),$(call each,CONFIG)))
 VALUES = $(if $(value RESULTS),--config results=$(call q,RESULTS))
 # Before Snakemake, which runs Python that a configuration file holds.
 CHECK = python scripts/check_study.py $(STUDY_FILE) $(VALUES)
@@ -41,7 +41,7 @@ FILE ?=
 WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
-  test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice lock clean
+  test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice schemas lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -72,10 +72,10 @@ report: setup  ## write report.zip: figures, tables and paper with their caption
 	snakemake $(STUDY_FILE) $(VALUES) --cores $(WORKERS) --report report.zip all html
 
 test: setup  ## run every test, the whole chain on real packages among them
-	$(if $(value TESTS),pytest $(call words,TESTS),$(UNIT) && $(PLANS) && pytest -m chain tests/workflow)
+	$(if $(value TESTS),pytest $(call each,TESTS),$(UNIT) && $(PLANS) && pytest -m chain tests/workflow)
 
 test-fast: setup  ## run the tests that need no download
-	$(if $(value TESTS),pytest -m "not chain" $(call words,TESTS),$(UNIT) && $(PLANS))
+	$(if $(value TESTS),pytest -m "not chain" $(call each,TESTS),$(UNIT) && $(PLANS))
 
 test-browser: setup  ## look at the HTML page in Chromium (Debian: apt-get install chromium)
 	pytest tests/browser
@@ -90,6 +90,7 @@ lint: setup  ## check code, rules, notices
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
+	python scripts/write_schemas.py --check
 
 bench: setup  ## print where the time and memory of the study went
 	study=$$($(CHECK) --name) && file=$(if $(value CONFIG),$(call q,CONFIG),config/config.yaml) && \
@@ -105,7 +106,7 @@ release: setup  ## publish the finished study to paper/released/{study}/
 	python scripts/release.py $(STUDY_FILE)
 
 # The corpora first: results on other text are refused before anything is trained.
-VERIFY = python scripts/verify.py $(STUDY_FILE) $(if $(value RUNS),--runs $(call words,RUNS)) \
+VERIFY = python scripts/verify.py $(STUDY_FILE) $(if $(value RUNS),--runs $(call each,RUNS)) \
   $(if $(value FIGURE),--figure $(call q,FIGURE))
 verify: override RESULTS = recompute
 verify: setup  ## compare with the released results: RUNS="lora ewc", FIGURE=retention, or all
@@ -144,6 +145,9 @@ release-efficiency: setup  ## publish what GPUs measured to paper/released/effic
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE
 
+schemas: setup  ## rewrite config/schemas from the models of the configuration
+	python scripts/write_schemas.py
+
 # Versions that the study was measured with: nothing newer than January 2026, except the packages
 # named in envs/newer.txt, which need to be.
 lock:  ## resolve envs/requirements.in again (needs uv)
@@ -158,6 +162,8 @@ clean: setup  ## remove the results of the study; downloads and environment stay
 # RESULT=released would train: a variable that nothing here reads is a slip.
 KNOWN_VARIABLES = BENCH CONFIG CORES FIGURE FILE NAME NUMBER OUTPUT PYTHON RESULTS RUNS SHELL TESTS \
   TWO_GPUS WATCH
+# Nor do programs need them in their environment, where make would expand what was typed.
+unexport $(filter-out PYTHON SHELL,$(KNOWN_VARIABLES))
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(KNOWN_VARIABLES) MAKE% .% -%,$(GIVEN))
 $(if $(UNKNOWN),$(error $(firstword $(UNKNOWN)): no such variable; known: $(KNOWN_VARIABLES)))
