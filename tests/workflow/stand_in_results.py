@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-
-import pandas as pd
 
 import reporting_example as example
 from jadapt.config import runs
 from jadapt.config.studies import Study
-from jadapt.core.files import write_json, write_jsonl
+from jadapt.core.files import write_json
+from jadapt.core.tables import METRICS
 from jadapt.corpora.scripts import NAMES
-from jadapt.evaluation.transfer import COLUMNS
 from released_example import VERSIONS, checksum
 
 SPLITS = ("train", "validation", "test")
@@ -37,26 +36,29 @@ def _run(study: Study, run: str, seed: int, number: int) -> None:
     steps = settings["steps"] * len(settings["sequence"])
     tokens = steps * settings["global_batch_size"] * settings["sequence_length"]
     path = study.run_file(run, seed)
-    write_json(
+    _put(
         path,
-        {
+        json.dumps({
             "settings": settings, "versions": VERSIONS, "device": "AMD EPYC, 1 thread",
             "commit": "c" * 40, "lock": "d" * 64, "steps": steps, "tokens": tokens,
             "seconds": 20.0, "training_seconds": 10.0, "parameters": 5000, "peak_memory_mib": 400.0,
             "trainable_parameters": 5000 if run == "base" else 1000,
             "final_training_loss": 3.0,
-        },
+        }),
     )  # fmt: skip
     level = number / len(study.runs)
-    write_jsonl(
-        path.with_name("train.jsonl"),
-        (
-            {"task": task, "step": step, "training_loss": 5 - step / settings["steps"] + level / 10,
-             "validation_loss": 5 - step / settings["steps"], "english_validation_loss": 3 + level}
-            for task in settings["sequence"]
-            for step in (settings["steps"] // 2, settings["steps"])
-        ),
-    )  # fmt: skip
+    lines = [
+        {
+            "task": task,
+            "step": step,
+            "training_loss": 5 - step / settings["steps"] + level / 10,
+            "validation_loss": 5 - step / settings["steps"],
+            "english_validation_loss": 3 + level,
+        }
+        for task in settings["sequence"]
+        for step in (settings["steps"] // 2, settings["steps"])
+    ]
+    _put(path.with_name("train.jsonl"), "".join(f"{json.dumps(line)}\n" for line in lines))
     rows = []
     for through in settings["sequence"]:
         for domain in study.config["evaluation"]["domains"]:
@@ -70,9 +72,14 @@ def _run(study: Study, run: str, seed: int, number: int) -> None:
                 measured[f"bits_per_character_{script}"] = (8 - 6 * share, "bit/character")
             for metric, (value, unit) in measured.items():
                 rows.append((study.name, run, seed, through, domain, metric, value, unit, 1000))
-    target = study.evaluation(run, seed)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(target, index=False)
+    lines = "".join(",".join(map(str, row)) + "\n" for row in [METRICS.header, *rows])
+    _put(study.evaluation(run, seed), lines)
+
+
+def _put(path: Path, text: str) -> None:
+    # Not as the project writes files: three thousand times to the disk and back take minutes.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _corpus(path: Path, domain: str, entry: dict) -> None:

@@ -64,7 +64,10 @@ def test_clean_says_what_it_removes_and_keeps_other_studies(make, results):
     [
         (["paper", "RESULT=released"], "*** RESULT: no such variable; known: "),
         (["paper", "config=x"], "*** config: no such variable; known: "),
-        (["paper", "RESULTS=relesed"], "error: --config: results: unknown value 'relesed'; did you"),
+        (
+            ["paper", "RESULTS=relesed"],
+            "error: --config: results: unknown value 'relesed'; did you",
+        ),
         (["paper", "RESULTS=;touch ran"], "error: --config: results: unknown value ';touch ran'"),
         (["figure", "NAME=x;touch ran"], "error: fig_x;touch ran: no such figure or table"),
         (["figure", "NAME=retentoin.ipynb"], "did you mean 'fig_retention'?"),
@@ -87,6 +90,8 @@ def test_a_notebook_is_named_with_its_ending_or_without(make, name):
 
 def test_a_study_of_several_files_or_with_a_space_in_its_name_is_one(make):
     both = "CONFIG=config/config.yaml tests/workflow/tiny.yaml"
-    assert "--configfile 'config/config.yaml' 'tests/workflow/tiny.yaml'" in make("-n", "paper", both)
+    assert "--configfile 'config/config.yaml' 'tests/workflow/tiny.yaml'" in make(
+        "-n", "paper", both
+    )
     (make.path / "my study.yaml").write_text("extends: config/smollm.yaml\nstudy: mine\n")
     assert "results/mine: not there" in make("clean", "CONFIG=my study.yaml", check=True)
