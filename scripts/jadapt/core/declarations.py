@@ -39,8 +39,8 @@ FAST = frozenset({
     "cross_entropy_chunk", "compile_layers", "fuse_projections", "cuda_graphs", "flash_attention",
     "fused_optimiser",
 })  # fmt: skip
-# Of a class that does not say where it stands: after those that do.
-LAST = 1000
+# Of a class that does not say where it stands: after those that do, before the upper bound.
+LAST = 700
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Declared:
             marks (``paper/sections/methods.typ.j2``), where a study uses it.
         citation: key in ``paper/references.bib`` of the work that introduced it; empty for common
             knowledge.
+        bibtex: the entry of that work, where ``paper/references.bib`` has none.
+        proper_name: whether its label begins with somebody's name, a capital in any place.
         Hyperparameters: its keys in a study, with bounds, defaults and documentation.
         parallelism: how runs with it may be spread over devices. What works on the shares that
             ``fsdp2`` makes of parameters and gradients says so; ``ddp`` keeps whole ones.
@@ -104,6 +106,8 @@ class Declared:
     summary: ClassVar[str]
     paragraph: ClassVar[str]
     citation: ClassVar[str] = ""
+    bibtex: ClassVar[str] = ""
+    proper_name: ClassVar[bool] = False
     parallelism: ClassVar[frozenset[str]] = frozenset({DDP})
     fast: ClassVar[frozenset[str]] = FAST
 

@@ -6,6 +6,7 @@ hashes itself. Injected words are escaped; numbers must name how they are rounde
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 import jinja2
 import typst
 
-from jadapt.analysis.labels import lower_first
+from jadapt.analysis.labels import declared, lower_first
 from jadapt.analysis.markup import escape_typst
 from jadapt.analysis.printing import count, fixed, plain, significant
 from jadapt.analysis.statistics import Estimate
@@ -74,7 +75,9 @@ def environment(
 ) -> jinja2.Environment:
     """Return the environment for templates in ``folder``."""
     made = kind(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(folder), jinja2.FunctionLoader(_declared_paragraph)]
+        ),
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
         autoescape=False,
@@ -104,6 +107,15 @@ def environment(
     made.globals["sqrt"] = math.sqrt
     made.globals["names_of"] = lambda methods: [lower_first(method.label) for method in methods]
     return made
+
+
+def _declared_paragraph(name: str) -> tuple[str, str, None] | None:
+    """Return what the class ``declared/KEY.j2`` says of itself in the paper, as a template."""
+    folder, _, file = name.partition("/")
+    found = declared().get(file.removesuffix(".j2"))
+    if folder != "declared" or found is None:
+        return None
+    return inspect.cleandoc(found.paragraph) + "\n", f"{found.__module__}.{name}", None
 
 
 def render(

@@ -45,6 +45,7 @@ class Houlsby(Method):
     normalisation layers<% endif %>.
     """
     citation = "houlsby"
+    proper_name = True
     parallelism = frozenset({DDP, FSDP2})
 
     class Hyperparameters(Settings):
