@@ -28,7 +28,7 @@ FILE ?=
 WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
-  test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice lock clean
+  test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice method-docs lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -77,6 +77,7 @@ lint: setup  ## check code, rules, notices
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
+	python scripts/write_methods.py --check
 
 bench: setup  ## print where the time and memory of the study went
 	python benchmarks/bench_study.py --results results/$(STUDY) --config $(or $(CONFIG),config/config.yaml)
@@ -124,6 +125,9 @@ bench-two-gpus: setup  ## measure training on two GPUs beside one (TWO_GPUS=fold
 BENCH ?= $(OUTPUT)
 release-efficiency: setup  ## publish what GPUs measured to paper/released/efficiency/ (BENCH=folder TWO_GPUS=folder)
 	python scripts/release_efficiency.py --bench $(BENCH) $(if $(TWO_GPUS),--two-gpus $(TWO_GPUS))
+
+method-docs: setup  ## rewrite docs/methods.md from what methods and strategies declare
+	python scripts/write_methods.py
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE

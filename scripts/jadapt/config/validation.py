@@ -284,6 +284,7 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: str) ->
         )
     try:
         parallelism.check(run)
+        composition.check_fast(run)
     except UserError as error:
         raise UserError(f"{origin}: {key}: {error}") from None
     if run["accelerator"] == "cpu" and run["precision"] == "16-mixed":

@@ -28,7 +28,7 @@ from jadapt.core.paths import PACKAGE, SCRIPTS
 # Declarations of registered classes, and arguments of pydantic's Field, that only readers see.
 PRESENTATION = frozenset({
     "label", "family", "order", "look", "summary", "paragraph", "paragraph_after", "citation",
-    "bibtex", "proper_name", "stores", "processes",
+    "bibtex", "proper_name", "stores", "processes", "benchmarked",
 })  # fmt: skip
 DOCUMENTATION = frozenset({"description", "title", "examples"})
 # Parsing the package takes half a second, in each call of Snakemake.
