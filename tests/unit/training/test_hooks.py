@@ -66,10 +66,8 @@ def test_distillation_works_with_both_losses(method, lwf, study, module, tmp_pat
     # The first step starts at the teacher.
     assert values("plain", "lwf_penalty")[0] == pytest.approx(0, abs=1e-6)
     assert max(values("plain", "lwf_penalty")) > 0.01
-    assert (
-        values("plain", "known_validation_loss")[-1]
-        < (values("without", "known_validation_loss")[-1])
-    )
+    # What is weighed more moves less, measured in nats a token.
+    assert values("plain", "lwf_penalty")[-1] / 5.0 < values("weak", "lwf_penalty")[-1] / 0.01 / 2
 
 
 class Killed(Exception):
