@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from jadapt.config import entries, parallelism, runs
+from jadapt.config import composition, entries, parallelism, runs
 from jadapt.config.base_models import Models
 from jadapt.config.catalogue import Catalogue
 from jadapt.config.checking import check, short
@@ -291,6 +291,7 @@ def _check_run(name: str, run: dict, config: dict, models: dict, origin: Origin)
     where = f"{origin.of(key)}: {key}"
     try:
         parallelism.check(run)
+        composition.check_fast(run)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     if run["accelerator"] == "cpu" and run["precision"] == "16-mixed":
