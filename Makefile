@@ -71,11 +71,12 @@ test-slurm: setup  ## run the tests on a one-node SLURM, which is installed (Deb
 	bash tests/cluster/install_slurm.sh
 	pytest tests/cluster
 
-lint: setup  ## check code, rules, notices
+lint: setup  ## check code, types, rules, notices
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+	mypy
 	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
 
 bench: setup  ## print where the time and memory of the study went

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from jadapt.data.packing import PackedStream
+from jadapt.data.mixing import Stream
 
 
 class PackedRows(Dataset):
@@ -17,7 +17,7 @@ class PackedRows(Dataset):
     whatever its number of workers.
     """
 
-    def __init__(self, stream: PackedStream, count: int) -> None:
+    def __init__(self, stream: Stream, count: int) -> None:
         if count < 0:
             raise ValueError(f"{count} rows")
         self._stream, self._count = stream, count

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import BinaryIO
 
@@ -116,21 +117,24 @@ def encode_shards(job: Job, workers: int) -> Iterator[int]:
         yield from _encode_here(job)
         return
     context = multiprocessing.get_context("spawn")
-    processes, channels = [], {}
+    processes: list[BaseProcess] = []
+    channels: dict[Connection, BaseProcess] = {}
     try:
         for worker in range(workers):
             receiver, sender = context.Pipe(duplex=False)
             shards = range(worker, job.shards, workers)
-            process = context.Process(target=_work, args=(job, shards, sender), daemon=True)
+            process: BaseProcess = context.Process(
+                target=_work, args=(job, shards, sender), daemon=True
+            )
             process.start()
             sender.close()  # so that the end of the process is the end of the channel
             processes.append(process)
             channels[receiver] = process
         yield from _collect(job, channels)
     finally:
-        for process in processes:
-            process.kill()
-            process.join()
+        for started in processes:
+            started.kill()
+            started.join()
 
 
 def _encode_here(job: Job) -> Iterator[int]:
@@ -143,10 +147,11 @@ def _encode_here(job: Job) -> Iterator[int]:
         yield shard
 
 
-def _collect(job: Job, channels: dict[Connection, multiprocessing.Process]) -> Iterator[int]:
-    """Yield finished shards until every channel has said that its process is through."""
+def _collect(job: Job, channels: dict[Connection, BaseProcess]) -> Iterator[int]:
+    """Yield finished shards until every process has reported that it is done."""
     while channels:
-        for channel in wait(list(channels)):
+        ready = wait(list(channels))
+        for channel in [each for each in channels if each in ready]:
             try:
                 kind, *values = channel.recv()
             except EOFError:
@@ -181,13 +186,14 @@ def _work(job: Job, shards: range, sender: Connection) -> None:
 
 def _end_with_parent() -> None:
     """End this process when its parent is gone, killed ones included: no orphan goes on writing."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
-def _death(job: Job, process: multiprocessing.Process) -> UserError:
+def _death(job: Job, process: BaseProcess) -> UserError:
     process.join()
-    code = process.exitcode
+    code = process.exitcode or 0
     cause = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
     return UserError(
         f"{job.corpus}: an encoding process {cause} (out of memory?); "

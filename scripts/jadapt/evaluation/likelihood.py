@@ -11,7 +11,7 @@ this project: a model of pieces assigns no probability to the single characters 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -37,9 +37,9 @@ class Tally:
     nats: float = 0.0
     tokens: int = 0
     bytes: int = 0
-    characters: Counter = field(default_factory=Counter)
-    correct: Counter = field(default_factory=Counter)
-    script_nats: Counter = field(default_factory=Counter)
+    characters: Counter[str] = field(default_factory=Counter)
+    correct: Counter[str] = field(default_factory=Counter)
+    script_nats: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def metrics(self) -> list[tuple[str, float, str, int]]:
         """Return (metric, value, unit, number of items averaged over).

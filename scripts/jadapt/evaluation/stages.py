@@ -64,7 +64,7 @@ class Stages:
     def evaluate(self, models: dict[str, Path]) -> Iterator[Measured]:
         """Yield (trained_through, evaluated_on, metric, value, unit, n) for a run's models.
 
-        A method that keeps something a task is told the task of each text; its
+        A method that keeps parameters per task is told the task of each text; its
         ``bits_per_byte_without_task`` is what it reaches without being told.
 
         Args:
@@ -79,15 +79,15 @@ class Stages:
             if task != self.settings["known"]:
                 trained.append(task)
             for domain, rows in self.rows.items():
-                told = method is not None and method.keeps_tasks
+                told = method if method is not None and method.keeps_tasks else None
                 if told:
-                    method.for_task(model, task_index(domain, self.settings["known"], trained))
+                    told.for_task(model, task_index(domain, self.settings["known"], trained))
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
                 for metric in tally.metrics():
-                    yield task, domain, *metric
+                    yield (task, domain, *metric)
                 if told:
-                    method.for_task(model, None)
+                    told.for_task(model, None)
                     tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                    name, *rest = tally.metrics()[0]
-                    yield task, domain, f"{name}_without_task", *rest
+                    name, value, unit, n = tally.metrics()[0]
+                    yield task, domain, f"{name}_without_task", value, unit, n
             print(f"{directory}: evaluated", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from jadapt import segmentation
@@ -92,7 +92,7 @@ def _encode(texts: Iterable[str], tokenizer: Path, output: Path) -> None:
         encode_corpus(tokenizer, stream.name, TEXT, output)
 
 
-def _measure(tests: dict[str, Sequence[str]], directory: Path) -> Iterator[tuple]:
+def _measure(tests: dict[str, list[str]], directory: Path) -> Iterator[tuple]:
     tokenizer = load(directory)
     token_bytes = tokenizer.token_bytes()
     for domain, texts in tests.items():
@@ -106,7 +106,7 @@ def _measure(tests: dict[str, Sequence[str]], directory: Path) -> Iterator[tuple
 
 
 def _whole_words(
-    tests: dict[str, Sequence[str]], directory: Path, settings: dict, reference: Path | None
+    tests: dict[str, list[str]], directory: Path, settings: dict, reference: Path | None
 ) -> Iterator[Row]:
     """Count gold words on their own text; where none were reached, a dictionary's on the tests."""
     name, gold, texts = settings["words"], False, {}
@@ -125,7 +125,7 @@ def _whole_words(
             yield domain, *measure, name, str(gold).lower()
 
 
-def _speeds(tests: dict[str, Sequence[str]], output: Path) -> Iterator[tuple]:
+def _speeds(tests: dict[str, list[str]], output: Path) -> Iterator[tuple]:
     """Time the tokenizer and the `tokenizers` library's form of the same model, side by side."""
     sample, size = [], 0
     for text in (text for texts in tests.values() for text in texts):
@@ -135,7 +135,7 @@ def _speeds(tests: dict[str, Sequence[str]], output: Path) -> Iterator[tuple]:
             break
     tokenizer = load(output / "tokenizer")
     library = fertility.in_library(output / "tokenizer")
-    encoders = {"encoding_speed": tokenizer.encode_batch}
+    encoders: dict[str, Callable] = {"encoding_speed": tokenizer.encode_batch}
     if library is not None:
         encoders["library_encoding_speed"] = library.encode_batch_fast
     for metric, encode in encoders.items():

@@ -264,7 +264,7 @@ def run_rows(tables: Tables) -> list[dict[str, Any]]:
         costs = tables.efficiency[tables.efficiency["method"] == method].set_index("seed")
         for seed in sorted(tables.metrics.loc[tables.metrics["method"] == method, "seed"].unique()):
             cost = costs.loc[seed] if seed in costs.index else pd.Series(dtype=float)
-            numbers = [
+            numbers: list[tuple[float | None, Callable[..., str]]] = [
                 (changes["gain"].get((method, seed)), fixed),
                 (changes["loss"].get((method, seed)), fixed),
                 (retention.get(seed), fixed),
@@ -286,9 +286,8 @@ def run_rows(tables: Tables) -> list[dict[str, Any]]:
     return rows
 
 
-def _number(value: float | None, show: Callable[[float | None], str]) -> dict[str, Any]:
-    missing = value is None or not math.isfinite(value)
-    sorts = "" if missing else float(value)
+def _number(value: float | None, show: Callable[..., str]) -> dict[str, Any]:
+    sorts = "" if value is None or not math.isfinite(value) else float(value)
     return {"words": show(value), "value": sorts, "number": True, "code": False}
 
 

@@ -155,7 +155,7 @@ def _compile(source: Path, **options: Any) -> list[bytes]:
             font_paths=[matplotlib_fontja.get_font_path()],
             ignore_system_fonts=True,
         )
-        pages = compiler.compile(**options)
+        pages: Any = compiler.compile(**options)
     except typst.TypstError as error:
         details = re.sub(r"\x1b\[[0-9;]*m", "", getattr(error, "diagnostic", "") or str(error))
         raise UserError(f"{source.name} does not compile: {details}") from error

@@ -159,8 +159,8 @@ def benchmark(path: Path) -> dict[str, float]:
 
 def _number(text: str | None) -> float:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(text or "")
+    except ValueError:
         return 0.0
 
 

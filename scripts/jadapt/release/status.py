@@ -76,7 +76,8 @@ def locked(path: Path) -> bool:
 
 def _last_line(folder: Path, sequence: list[str], steps_a_task: int) -> tuple[int, dict]:
     """Return the steps made over all tasks and the last line of the log of training."""
-    done, last = 0, {}
+    done = 0
+    last: dict = {}
     for task in sequence:
         path = folder / task / "train.jsonl"
         lines = read_log(path)
@@ -171,7 +172,8 @@ def headline(study: Study, found: list[Progress], jobs: int) -> str:
     elif any(seconds is None for seconds in left):
         words.append("time left unknown until the first of each kind is finished")
     else:
-        words.append(f"about {duration(sum(left) / jobs)} left with {jobs} at a time")
+        total_left = sum(seconds or 0 for seconds in left)
+        words.append(f"about {duration(total_left / jobs)} left with {jobs} at a time")
     return ", ".join(words)
 
 

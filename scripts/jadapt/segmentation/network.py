@@ -52,7 +52,8 @@ class Batch:
             for row, each, length in zip(array, features, lengths, strict=True):
                 row[: length + extra] = getattr(each, name)
             arrays.append(torch.from_numpy(array))
-        return cls(*arrays, torch.tensor(lengths))
+        characters, types, bigrams = arrays
+        return cls(characters, types, bigrams, torch.tensor(lengths))
 
     @property
     def mask(self) -> Tensor:
