@@ -32,7 +32,7 @@ _BATCH_DOCUMENTS = 1024
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to encode shards of a corpus."""
+    """The parameters that a process needs to encode shards of a corpus."""
 
     tokenizer: str
     corpus: str
@@ -56,7 +56,7 @@ class Job:
 
 
 class BadLine(Exception):
-    """A line that is no document: the byte where it starts, and what is wrong."""
+    """A line that is not a document: the byte at which it starts, and what is wrong."""
 
 
 def encode_shard(job: Job, shard: int, tokenizer: Tokenizer) -> None:
@@ -81,7 +81,7 @@ def encode_shard(job: Job, shard: int, tokenizer: Tokenizer) -> None:
 
 
 def _batches(stream: BinaryIO, begin: int, end: int, language: str) -> Iterator[list[str]]:
-    """Yield the texts of the lines that start in [begin, end), a few at a time."""
+    """Yield the texts of the lines that start in [begin, end), in small batches."""
     texts, size = [], 0
     for position, line in _lines(stream, begin, end):
         try:
@@ -108,9 +108,10 @@ def _lines(stream: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, bytes]
 
 
 def encode_shards(job: Job, workers: int) -> Iterator[int]:
-    """Encode all shards; yield the number of each as it is done.
+    """Encode all shards; yield the number of each when it is done.
 
-    A broken line is a `UserError` with its line number; so is a process that dies.
+    Raises:
+        UserError: a line is broken (named by its number), or a process died.
     """
     workers = min(workers, job.shards)
     if workers == 1:
@@ -167,7 +168,7 @@ def _collect(job: Job, channels: dict[Connection, BaseProcess]) -> Iterator[int]
 
 
 def _work(job: Job, shards: range, sender: Connection) -> None:
-    """Encode some shards in a process of its own and report each over the channel."""
+    """Encode some shards (in a child process) and report each over the channel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -185,7 +186,7 @@ def _work(job: Job, shards: range, sender: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, killed ones included: no orphan goes on writing."""
+    """End this process when its parent has ended, even by SIGKILL, so that no orphan writes on."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
@@ -202,7 +203,7 @@ def _death(job: Job, process: BaseProcess) -> UserError:
 
 
 def _line_error(job: Job, position: int, reason: str) -> UserError:
-    """Name the line that starts at a byte; lines are counted only now, when one is broken."""
+    """Return the error for the line at a byte position, whose line number is only counted here."""
     number, left = 1, position
     with open(job.corpus, "rb") as stream:
         while left and (block := stream.read(min(left, 1 << 20))):

@@ -77,7 +77,7 @@ class TokenFile:
     def check(self, tokenizer_sha256: str) -> None:
         """Raise a `UserError` unless this tokenizer made the tokens and no byte has changed since.
 
-        Reads every file once a process.
+        Reads every file once per process.
         """
         if self.meta["tokenizer_sha256"] != tokenizer_sha256:
             raise UserError(

@@ -1,8 +1,8 @@
 """Bits per byte, perplexity and next-character accuracy of a model on held-out documents.
 
-By script, bits are attributed to characters. A token's surprise is shared equally among the
-characters that it spells, so that a piece of three kana gives each a third; a token that spells a
-part of a character only, as byte tokens do, gives that character all of its surprise
+Metrics by script attribute bits to characters. The surprisal of a token is divided equally among
+the characters that it spells, so that a piece of three kana gives each a third; a token that spells
+only part of a character, such as a byte token, gives that character all of its surprisal
 (`jadapt.tokenization.attribution`). The shares of a text sum to its surprise, so the bits of the
 scripts, weighted by their characters, sum to ``bits_per_character``. The rule is a definition of
 this project: a model of pieces assigns no probability to the single characters within a piece.
@@ -108,7 +108,7 @@ def evaluate(
 def _documents(
     document: np.ndarray, arrays: Part, scored: np.ndarray
 ) -> Iterator[tuple[int, Part]]:
-    """Split one row into its documents' scored labels, predictions and surprises."""
+    """Split one row into the scored labels, predictions and surprisals of its documents."""
     edges = np.flatnonzero(np.diff(document)) + 1
     for start, stop in zip([0, *edges], [*edges, len(document)], strict=True):
         keep = scored[start:stop]

@@ -1,4 +1,4 @@
-"""Every model that a run left behind, on every domain: the rows of the matrix R."""
+"""Evaluate the model after each task of a run on every domain: the rows of the matrix R."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Measured = tuple[str, str, str, float, str, int]
 def task_index(domain: str, known: str, trained: list[str]) -> int | None:
     """Return which task a text of ``domain`` belongs to, for a model trained on ``trained``.
 
-    0 is the known language, 1 the first task; None is a domain that the model was not trained on.
+    0 is the source domain, 1 the first task; None is a domain that the model was not trained on.
     """
     if domain in trained:
         return trained.index(domain) + 1
@@ -32,11 +32,11 @@ class Stages:
     """Evaluates models on the test splits, which are read and packed once.
 
     Args:
-        settings: ``sequence_length``, ``maximum_tokens`` a domain, ``batch_size``, ``known``;
-            with ``accelerator: gpu`` the GPU computes.
-        tokens: the test split's token folder of each domain; one without documents is left out.
-        tokenizer: the one that the tokens were made with.
-        base: the base model's folder, which adapters belong to.
+        settings: ``sequence_length``, ``maximum_tokens`` per domain, ``batch_size``, ``known`` (the
+            source domain) and, to compute on the GPU, ``accelerator: gpu``.
+        tokens: the token folder of each domain's test split; one without documents is left out.
+        tokenizer: the tokenizer that made the token files.
+        base: the folder of the base model, to which adapters are applied.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Stages:
         ``bits_per_byte_without_task`` is what it reaches without being told.
 
         Args:
-            models: a folder a task, in the order of training.
+            models: one folder per task, in the order of training.
         """
         trained: list[str] = []
         for task, directory in models.items():

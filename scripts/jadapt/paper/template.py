@@ -141,7 +141,7 @@ def compile_pdf(source: Path) -> bytes:
 
 
 def compile_pages(source: Path, *, ppi: float = 80) -> list[bytes]:
-    """Compile a Typst file to one PNG picture a page."""
+    """Compile a Typst file to one PNG per page."""
     return _compile(source, format="png", ppi=ppi)
 
 

@@ -10,10 +10,6 @@ from snakemake.cli import get_argument_parser
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
 SOURCES = ["README.md", "CONTRIBUTING.md", *DOCS]
-    "README.md",
-    "CONTRIBUTING.md",
-    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
-]
 SOURCES += [f"config/{path.name}" for path in (ROOT / "config").glob("*.yaml")]
 # At the beginning of a line, or of a comment; three dots stand for what the reader has in mind.
 COMMAND = re.compile(r"^(?:# +)?(snakemake (?:-|all).*)$", re.MULTILINE)
