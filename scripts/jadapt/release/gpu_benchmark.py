@@ -18,6 +18,7 @@ from jadapt.core import checksums
 from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, replaced_folder, write_json
 from jadapt.core.released import CARD_FORMAT, MACHINE
+from jadapt.core.tables import GPU_BENCHMARK
 from jadapt.release.publish import few
 
 ROWS = "rows.jsonl"
@@ -142,7 +143,7 @@ def publish(
     """Write one CSV per part, ``machine.json`` and ``SHA256SUMS``, replacing an earlier release.
 
     Args:
-        rows: rows without `faults`; unknown columns are kept.
+        rows: rows without `faults`, with no column that `jadapt.core.tables` lacks.
         absent: cases as `not_measured` returns them.
         target: the folder, which is replaced as a whole or not at all.
         of_two: rows of the part that `jadapt.release.two_gpus` adds.
@@ -163,6 +164,7 @@ def publish(
 
 
 def _write(path: Path, columns: list[str], rows: list[dict]) -> None:
+    GPU_BENCHMARK.check(columns, path)
     with (
         atomic(path) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as stream,
