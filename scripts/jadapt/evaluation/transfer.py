@@ -87,7 +87,7 @@ def _over_pairs(differences: np.ndarray) -> float:
 
 
 def transfer_rows(table: pd.DataFrame, known: str) -> pd.DataFrame:
-    """Return the derived rows of ``metrics.csv``, one a method, seed and measure.
+    """Return the derived rows of ``metrics.csv``, one per method, seed and measure.
 
     ``average_bits_per_byte``, ``backward_transfer`` and ``forward_transfer``, in bits per byte and
     with the divisor as ``n``. A measure is left out where a stage that it needs was not measured;

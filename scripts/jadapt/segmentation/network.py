@@ -106,7 +106,7 @@ class BiLSTMCRF(nn.Module):
         return self.output(self.dropout(values))
 
     def loss(self, batch: Batch, tags: Tensor) -> Tensor:
-        """Return the negative log-likelihood of ``tags`` (texts, T), in nats a character."""
+        """Return the negative log-likelihood of ``tags`` (texts, T), in nats per character."""
         likelihood = self.crf(self.scores(batch), tags, mask=batch.mask, reduction="sum")
         return -likelihood / batch.lengths.sum()
 

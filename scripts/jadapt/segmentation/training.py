@@ -61,7 +61,7 @@ def train(
 
     The network is an exponential moving average of the weights over the steps, as it was after the
     epoch for which ``validate`` (higher is better) gave most, the last of equals. The log has a
-    line for each epoch: ``epoch``, ``loss`` (nats a character), ``validation``, ``seconds``.
+    line for each epoch: ``epoch``, ``loss`` (nats per character), ``validation``, ``seconds``.
 
     Raises:
         UserError: there is nothing to learn from.

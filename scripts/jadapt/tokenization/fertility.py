@@ -1,4 +1,4 @@
-"""What a tokenizer does to text: tokens a character and byte, words kept whole, bytes, speed."""
+"""What a tokenizer does to text: tokens per character and byte, words kept whole, bytes, speed."""
 
 from __future__ import annotations
 
