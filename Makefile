@@ -84,11 +84,12 @@ test-slurm: setup  ## run the tests on a one-node SLURM, which is installed (Deb
 	bash tests/cluster/install_slurm.sh
 	pytest tests/cluster
 
-lint: setup  ## check code, rules, notices
+lint: setup  ## check code, types, rules, notices
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+	mypy
 	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
 	python scripts/write_schemas.py --check
 	python scripts/write_methods.py --check

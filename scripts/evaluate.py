@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--settings", required=True)
     parser.add_argument("--base", type=Path, required=True, help="the base model's folder")
-    parser.add_argument("--runs", type=Path, required=True, help="holds a folder a seed")
+    parser.add_argument("--runs", type=Path, required=True, help="holds one folder per seed")
     parser.add_argument("--tasks", nargs="+", required=True, help="in the order of training")
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")

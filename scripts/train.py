@@ -22,9 +22,9 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")
     parser.add_argument(
-        "--checkpoints", type=Path, required=True, help="kept between attempts; a folder a seed"
+        "--checkpoints", type=Path, required=True, help="kept between attempts; one folder per seed"
     )
-    parser.add_argument("--output", type=Path, required=True, help="gets a folder a seed")
+    parser.add_argument("--output", type=Path, required=True, help="gets one folder per seed")
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
     tokens = dict(arguments.tokens)

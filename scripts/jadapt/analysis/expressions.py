@@ -140,16 +140,20 @@ def evaluate_placeholders(text: str, names: Mapping[str, float]) -> None:
 def arguments(text: str) -> list[tuple[str, str]]:
     """Return the words that the functions of a checked expression are given, as (kind, word)."""
     return [
-        (kind, argument.value)
+        (kind, str(argument.value))
         for call in _calls(text)
-        for kind, argument in zip(SIGNATURES[call.func.id], call.args, strict=True)
+        for kind, argument in zip(SIGNATURES[_name(call)], call.args, strict=True)
         if isinstance(argument, ast.Constant)
     ]
 
 
 def functions(text: str) -> list[str]:
     """Return the names of the functions that an expression calls, each once."""
-    return list(dict.fromkeys(call.func.id for call in _calls(text)))
+    return list(dict.fromkeys(map(_name, _calls(text))))
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
 def _calls(text: str) -> list[ast.Call]:

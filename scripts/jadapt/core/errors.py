@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something the user can mend: one line that names the file, the key and the remedy."""
+    """An error that the user can fix: one line that names the file, the key and the remedy."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -24,7 +24,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(known)}" if known else ""
 
 
-# No room on the disk, none left to this user, or a limit on the size of files.
+# The disk is full, the user's quota is exceeded, or the file would be too large.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -36,7 +36,7 @@ def one_line() -> Iterator[None]:
     except Exception as error:
         text = str(error)
         if not isinstance(error, UserError):
-            # Libraries that write files have errors of their own, with the system's text.
+            # Libraries raise errors of their own when a write fails, with the system's message.
             if not any(os.strerror(code) in text for code in _FULL):
                 raise
             if isinstance(error, OSError) and error.filename:
@@ -63,12 +63,12 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def _nobody_reads() -> bool:
-    """Tell whether stdout is a pipe without a reader; if so, let what is left go nowhere."""
+    """Tell whether stdout is a pipe without a reader; if so, redirect it to /dev/null."""
     output = sys.stdout.fileno()
     pipes = select.poll()
     pipes.register(output, 0)
     if not any(event & select.POLLERR for _, event in pipes.poll(0)):
         return False
-    # Or the interpreter would try once more at its end, and complain.
+    # Otherwise the interpreter would flush stdout at exit and report another error.
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return True

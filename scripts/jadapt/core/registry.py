@@ -1,4 +1,4 @@
-"""Classes that declare a key of their own, found where they lie and loaded only when they are used.
+"""Registries of classes that declare a key, found by searching sources and loaded when used.
 
 A registered class is a class with a literal ``key`` in its body, in a module of a given package, or
 an entry point of an installed package. Nothing lists them: the sources are searched for the keys

@@ -14,7 +14,7 @@ from jadapt.core.files import read_json, sha256_file
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
-# What was measured on a GPU by itself, which is no study: `jadapt.release.gpu_benchmark` writes it.
+# The benchmark of a GPU, which is not a study; `jadapt.release.gpu_benchmark` writes it.
 CARD = "paper/released/efficiency"
 CARD_RECORD = f"{CARD}/SHA256SUMS"
 MACHINE = "machine.json"
@@ -56,20 +56,20 @@ def read(folder: str | Path) -> dict:
 
 
 def check_card() -> None:
-    """Raise a `UserError` unless what was measured on a GPU is as it was released."""
+    """Raise a `UserError` unless the released files of the GPU benchmark are intact."""
     if found := checksums.folder_fault(Path(CARD)):
         raise UserError(f"{found}; git checkout {CARD}")
 
 
 def card_parts(record: str | Path = CARD_RECORD) -> list[str]:
-    """Return the parts that were measured on a GPU: the tables that ``SHA256SUMS`` names."""
+    """Return the released parts of the GPU benchmark: the tables that ``SHA256SUMS`` names."""
     lines = Path(record).read_text(encoding="utf-8").splitlines()
     names = (line.partition("  ")[2] for line in lines)
     return [name.removesuffix(".csv") for name in names if name.endswith(".csv")]
 
 
 def check_table(path: Path, name: str, sha256: str) -> None:
-    """Raise a `UserError` unless a released table is there, byte by byte as it was released."""
+    """Raise a `UserError` unless a released table exists and has the released checksum."""
     if not path.is_file():
         raise UserError(f"{path}: the released table '{name}' is missing; git checkout {path}")
     found = sha256_file(path)

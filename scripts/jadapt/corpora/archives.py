@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -81,7 +81,7 @@ def _tar(path: Path) -> Iterator[Entry]:
     with tarfile.open(path, "r|*") as archive:
         for entry in archive:
             if entry.isfile():
-                yield entry.name, entry.size, lambda entry=entry: _tar_stream(archive, entry)
+                yield entry.name, entry.size, partial(_tar_stream, archive, entry)
 
 
 def _tar_stream(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
@@ -96,4 +96,4 @@ def _zip(path: Path) -> Iterator[Entry]:
         for entry in archive.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if not entry.is_dir() and kind in (0, stat.S_IFREG):
-                yield entry.filename, entry.file_size, lambda entry=entry: archive.open(entry)
+                yield entry.filename, entry.file_size, partial(archive.open, entry)

@@ -89,8 +89,8 @@ def _explained(name: str, entry: dict, output: str, directory: Path) -> UserErro
     """Turn what pip printed into one line."""
     got = re.search(r"Got\s+([0-9a-f]{64})", output)
     if got:
-        expected = re.search(r"Expected sha256 ([0-9a-f]{64})", output)
-        expected = expected[1] if expected else entry["sha256"]
+        wanted = re.search(r"Expected sha256 ([0-9a-f]{64})", output)
+        expected = wanted[1] if wanted else entry["sha256"]
         return wrong_checksum(name, entry["file"], expected, got[1])
     if os.strerror(errno.ENOSPC) in output or os.strerror(errno.EFBIG) in output:
         return UserError(

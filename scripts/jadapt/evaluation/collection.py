@@ -1,4 +1,4 @@
-"""Gather what the runs of a study left behind into the tables that everything else reads."""
+"""Gather the results of all runs of a study into the tables that everything else reads."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def metrics_table(paths: list[Path], known: str) -> pd.DataFrame:
     retention["metric"] = f"{known}_retention"
     retention["value"] = before.value.item() / retention["value"]
     retention["unit"] = "ratio"
-    # Parts without rows would only blur the types of the columns.
+    # Empty parts would change the types of the columns.
     parts = [table, retention, transfer_rows(table, known)]
     return pd.concat([part for part in parts if len(part)])
 
 
 def grid_table(paths: list[Path]) -> pd.DataFrame:
-    """Concatenate the learning-rate grids and ablations of the runs, each with its choices made.
+    """Concatenate the learning-rate grids and ablations of the runs.
 
-    Files repeat the rows of the base model, of which the first copy is kept. Cells stay the text
-    that they are, so that no digit changes and a variant such as ``8`` does not become a number.
+    Each file repeats the rows of the base model, of which the first copy is kept. Cells are read
+    as text, so that no digit changes and a variant such as ``8`` does not become a number.
     """
     files = [_grid_file(path) for path in paths]
     if not files:
@@ -73,7 +73,7 @@ def _grid_file(path: Path) -> pd.DataFrame:
 
 
 def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
-    """One row a run: sizes, speed, seconds and memory.
+    """Return one row per run: sizes, speed, seconds and memory.
 
     ``tokens_per_second`` counts time inside training steps only; ``seconds`` is the wall time of
     the process with imports, validation and checkpoints.
@@ -82,7 +82,7 @@ def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
     for path in paths:
         run = read_json(path)
         if not run["steps"]:
-            # A published model: what it cost is not known here.
+            # A published model, whose training costs are unknown.
             continue
         rows.append(
             {
@@ -98,7 +98,7 @@ def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
 
 
 def curves_table(logs: list[Path], runs: list[Path], study: str) -> pd.DataFrame:
-    """The training logs in long form: losses in nats a token, rates and gradient norms by step."""
+    """Return the training logs in long form: losses (nats per token), rates, gradient norms."""
     rows = []
     for log, run_path in zip(logs, runs, strict=True):
         settings = read_json(run_path)["settings"]

@@ -1,8 +1,8 @@
 """Bits per byte, perplexity and next-character accuracy of a model on held-out documents.
 
-By script, bits are attributed to characters. A token's surprise is shared equally among the
-characters that it spells, so that a piece of three kana gives each a third; a token that spells a
-part of a character only, as byte tokens do, gives that character all of its surprise
+Metrics by script attribute bits to characters. The surprisal of a token is divided equally among
+the characters that it spells, so that a piece of three kana gives each a third; a token that spells
+only part of a character, such as a byte token, gives that character all of its surprisal
 (`jadapt.tokenization.attribution`). The shares of a text sum to its surprise, so the bits of the
 scripts, weighted by their characters, sum to ``bits_per_character``. The rule is a definition of
 this project: a model of pieces assigns no probability to the single characters within a piece.
@@ -11,7 +11,7 @@ this project: a model of pieces assigns no probability to the single characters 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -37,9 +37,9 @@ class Tally:
     nats: float = 0.0
     tokens: int = 0
     bytes: int = 0
-    characters: Counter = field(default_factory=Counter)
-    correct: Counter = field(default_factory=Counter)
-    script_nats: Counter = field(default_factory=Counter)
+    characters: Counter[str] = field(default_factory=Counter)
+    correct: Counter[str] = field(default_factory=Counter)
+    script_nats: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def metrics(self) -> list[tuple[str, float, str, int]]:
         """Return (metric, value, unit, number of items averaged over).
@@ -108,7 +108,7 @@ def evaluate(
 def _documents(
     document: np.ndarray, arrays: Part, scored: np.ndarray
 ) -> Iterator[tuple[int, Part]]:
-    """Split one row into its documents' scored labels, predictions and surprises."""
+    """Split one row into the scored labels, predictions and surprisals of its documents."""
     edges = np.flatnonzero(np.diff(document)) + 1
     for start, stop in zip([0, *edges], [*edges, len(document)], strict=True):
         keep = scored[start:stop]

@@ -1,4 +1,4 @@
-"""Every model that a run left behind, on every domain: the rows of the matrix R."""
+"""Evaluate the model after each task of a run on every domain: the rows of the matrix R."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Measured = tuple[str, str, str, float, str, int]
 def task_index(domain: str, known: str, trained: list[str]) -> int | None:
     """Return which task a text of ``domain`` belongs to, for a model trained on ``trained``.
 
-    0 is the known language, 1 the first task; None is a domain that the model was not trained on.
+    0 is the source domain, 1 the first task; None is a domain that the model was not trained on.
     """
     if domain in trained:
         return trained.index(domain) + 1
@@ -32,11 +32,11 @@ class Stages:
     """Evaluates models on the test splits, which are read and packed once.
 
     Args:
-        settings: ``sequence_length``, ``maximum_tokens`` a domain, ``batch_size``, ``known``;
-            with ``accelerator: gpu`` the GPU computes.
-        tokens: the test split's token folder of each domain; one without documents is left out.
-        tokenizer: the one that the tokens were made with.
-        base: the base model's folder, which adapters belong to.
+        settings: ``sequence_length``, ``maximum_tokens`` per domain, ``batch_size``, ``known`` (the
+            source domain) and, to compute on the GPU, ``accelerator: gpu``.
+        tokens: the token folder of each domain's test split; one without documents is left out.
+        tokenizer: the tokenizer that made the token files.
+        base: the folder of the base model, to which adapters are applied.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Stages:
     def evaluate(self, models: dict[str, Path]) -> Iterator[Measured]:
         """Yield (trained_through, evaluated_on, metric, value, unit, n) for a run's models.
 
-        A method that keeps something a task is told the task of each text; its
+        A method that keeps parameters per task is told the task of each text; its
         ``bits_per_byte_without_task`` is what it reaches without being told.
 
         Args:
-            models: a folder a task, in the order of training.
+            models: one folder per task, in the order of training.
         """
         trained: list[str] = []
         for task, directory in models.items():
@@ -79,17 +79,17 @@ class Stages:
             if task != self.settings["source_domain"]:
                 trained.append(task)
             for domain, rows in self.rows.items():
-                told = method is not None and method.needs_task_id
+                told = method if method is not None and method.needs_task_id else None
                 if told:
-                    method.for_task(
+                    told.for_task(
                         model, task_index(domain, self.settings["source_domain"], trained)
                     )
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
                 for metric in tally.metrics():
-                    yield task, domain, *metric
+                    yield (task, domain, *metric)
                 if told:
-                    method.for_task(model, None)
+                    told.for_task(model, None)
                     tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                    name, *rest = tally.metrics()[0]
-                    yield task, domain, f"{name}_without_task", *rest
+                    name, value, unit, n = tally.metrics()[0]
+                    yield task, domain, f"{name}_without_task", value, unit, n
             print(f"{directory}: evaluated", file=sys.stderr, flush=True)

@@ -1,11 +1,11 @@
 """Measures of continual learning from losses after every task of a sequence.
 
-All of them read one matrix a run: R[i, j] is the loss on task j (bits per byte) after training
-through task i, for tasks 1..T; row 0 is the model before the first of them. The measures are those
-of Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning" (NeurIPS 2017), with two
-differences. They measure accuracy and we a loss, so the signs of transfer are turned: positive
-means that another task helped. Their forward transfer starts from a model with random weights,
-ours from the base model, which is what is adapted.
+All of them are computed from one matrix per run: R[i, j] is the loss on task j (bits per byte)
+after training through task i, for tasks 1..T; row 0 is the model before the first of them. The
+measures are those of Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning"
+(NeurIPS 2017), with two differences. They measure accuracy and we a loss, so the signs of transfer
+are turned: positive means that another task helped. Their forward transfer starts from a model with
+random weights, ours from the base model, which is what is adapted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNIT = "bit/byte"
 
 
 def sequence_of(table: pd.DataFrame) -> list[str]:
-    """Return the tasks in the order in which the method with the most stages went through them."""
+    """Return the tasks in the order of the method that has the most stages."""
     stages = table[table["method"] != BASE].groupby("method", sort=False)["trained_through"]
     orders = [list(own.unique()) for _, own in stages]
     return max(orders, key=len, default=[])
@@ -87,7 +87,7 @@ def _over_pairs(differences: np.ndarray) -> float:
 
 
 def transfer_rows(table: pd.DataFrame, known: str) -> pd.DataFrame:
-    """Return the derived rows of ``metrics.csv``, one a method, seed and measure.
+    """Return the derived rows of ``metrics.csv``, one per method, seed and measure.
 
     ``average_bits_per_byte``, ``backward_transfer`` and ``forward_transfer``, in bits per byte and
     with the divisor as ``n``. A measure is left out where a stage that it needs was not measured;

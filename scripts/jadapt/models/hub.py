@@ -1,4 +1,4 @@
-"""Repositories of the Hugging Face Hub at a pinned revision: a mirror's, the cache's, the Hub's."""
+"""Repositories of the Hugging Face Hub at a pinned revision: from a mirror, the cache, the Hub."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def folder(entry: dict, mirror: Path | None, patterns: list[str]) -> Path:
 
     Args:
         entry: of kind ``hub`` in ``config/models.yaml``.
-        mirror: folder looked through before the Hub.
-        patterns: of the files that are needed; without wildcards, they must be there.
+        mirror: folder that is searched before the Hub.
+        patterns: the files that are needed; those without wildcards must exist.
 
     Raises:
         UserError: the repository cannot be reached, lacks a file, or holds other weights.

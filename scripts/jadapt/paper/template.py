@@ -150,7 +150,7 @@ def compile_pdf(source: Path) -> bytes:
 
 
 def compile_pages(source: Path, *, ppi: float = 80) -> list[bytes]:
-    """Compile a Typst file to one PNG picture a page."""
+    """Compile a Typst file to one PNG per page."""
     return _compile(source, format="png", ppi=ppi)
 
 
@@ -164,7 +164,7 @@ def _compile(source: Path, **options: Any) -> list[bytes]:
             font_paths=[matplotlib_fontja.get_font_path()],
             ignore_system_fonts=True,
         )
-        pages = compiler.compile(**options)
+        pages: Any = compiler.compile(**options)
     except typst.TypstError as error:
         details = re.sub(r"\x1b\[[0-9;]*m", "", getattr(error, "diagnostic", "") or str(error))
         raise UserError(f"{source.name} does not compile: {details}") from error

@@ -1,4 +1,4 @@
-"""A finished study as an RO-Crate 1.1: its files with checksums, and how one came of the other.
+"""A finished study as an RO-Crate 1.1: its files with checksums, and how they were derived.
 
 RO-Crate: Soiland-Reyes et al. 2022, https://www.researchobject.org/ro-crate/1.1/.
 """
@@ -88,7 +88,7 @@ def _add_workflow(crate: ROCrate, root: Path) -> Any:
 
 
 def _add_runs(crate: ROCrate, study: Study, manifest: dict, workflow: Any) -> list[Any]:
-    """Add each run as an action of the workflow; return the evaluations that they ended with."""
+    """Add each run as an action of the workflow; return the evaluations that resulted."""
     evaluations = []
     for run in manifest["runs"]:
         name, seed = run["run"], run["seed"]
@@ -111,7 +111,7 @@ def _add_runs(crate: ROCrate, study: Study, manifest: dict, workflow: Any) -> li
 
 
 def _add_card(crate: ROCrate, root: Path) -> dict[str, Any]:
-    """Add what was measured on a GPU by itself, if it is released; return its record by name."""
+    """Add the released benchmark of a GPU, if there is one; return its checksum file by name."""
     if not (root / CARD_RECORD).is_file():
         return {}
     added = {

@@ -17,7 +17,7 @@ HOUR = 3600
 SPLITS = ("train", "validation", "test")
 # Stages of the workflow that use the accelerator of the run they are named after.
 ACCELERATED = ("pretrain", "adapt", "search", "ablations")
-# What is drawn and written from the tables afterwards is no cost of the study.
+# Stages that only present the tables do not count as costs of the study.
 AFTERWARDS = ("manifest", "figures", "tables", "paper")
 
 
@@ -77,7 +77,7 @@ def _run(study: Study, name: str, seed: int) -> dict[str, Any]:
     path = study.run_file(name, seed)
     run = read_json(path)
     settings = run["settings"]
-    # A run that was killed counts its steps over all attempts, its process only the last one.
+    # Of a run that was killed, training_seconds covers all attempts, but seconds only the last.
     seconds = max(run["seconds"], run["training_seconds"])
     devices = settings["devices"] if settings["accelerator"] == "gpu" else 0
     return {
@@ -90,7 +90,7 @@ def _run(study: Study, name: str, seed: int) -> dict[str, Any]:
         "learning_rate": settings["learning_rate"],
         "seconds": seconds,
         "gpu_hours": seconds * devices / HOUR,
-        # A published model, which was not trained here, has no loss.
+        # A published model was not trained here and has no training loss.
         "diverged": run["final_training_loss"] is not None
         and not math.isfinite(run["final_training_loss"]),
         "run_sha256": sha256_file(path),
@@ -151,7 +151,7 @@ def compute(benchmarks: Path, settings: dict) -> dict[str, Any]:
 
 
 def benchmark(path: Path) -> dict[str, float]:
-    """Read one of Snakemake's benchmark files; what it could not measure counts as nothing."""
+    """Read one of Snakemake's benchmark files; missing measurements count as 0."""
     with open(path, encoding="utf-8", newline="") as stream:
         row = next(csv.DictReader(stream, delimiter="\t"))
     return {key: _number(row.get(key)) for key in ("s", "cpu_time", "max_rss")}
@@ -159,8 +159,8 @@ def benchmark(path: Path) -> dict[str, float]:
 
 def _number(text: str | None) -> float:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(text or "")
+    except ValueError:
         return 0.0
 
 
