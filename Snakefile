@@ -7,13 +7,18 @@ import os
 import sys
 from pathlib import Path
 
-# The package of this very copy, also in jobs and in an environment that has none.
+# The package of this very copy, also in an environment that has none.
 sys.path.insert(0, f"{workflow.basedir}/scripts")
-os.environ["PYTHONPATH"] = f"{workflow.basedir}/scripts"
 
 from jadapt.config.yaml_files import read_yaml
+from jadapt.core import code_version
 from jadapt.core.errors import one_line
-from jadapt.workflow import code_hash, mtimes, slurm, stale_jobs
+from jadapt.workflow import code_hash, mtimes, slurm, stale_jobs, surroundings
+
+# What libraries keep for the next time lies here, not in the user's home or a folder for temporary
+# files.
+CACHE = Path(".cache").absolute()
+surroundings.settle(os.environ, CACHE, Path(workflow.basedir, "scripts"))
 
 # A study given on the command line replaces the default one instead of being mixed into it.
 if not workflow.configfiles:
@@ -53,6 +58,7 @@ rule all:
 onstart:
     with one_line():
         stale_jobs.check(Path.cwd())
+    code_version.note()
     # IPython makes its own folder in one that is there, or takes one for temporary files.
     CACHE.mkdir(exist_ok=True)
     # Whatever rules read: a file of the future would fail the jobs that read it.

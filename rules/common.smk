@@ -23,18 +23,6 @@ with one_line():
         f"{workflow.basedir}/{CLAIMS}", CATALOGUE["domains"]
     )
 
-# What libraries keep for the next time lies here, not in the user's home or a folder for temporary
-# files; nor do the user's own settings of IPython and matplotlib change a figure.
-CACHE = Path(".cache").absolute()
-for _variable, _folder in {
-    "IPYTHONDIR": "ipython",
-    "MPLCONFIGDIR": "matplotlib",
-    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
-    "TRITON_CACHE_DIR": "triton",
-    "CUDA_CACHE_PATH": "cuda",
-}.items():
-    os.environ.setdefault(_variable, str(CACHE / _folder))
-
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
