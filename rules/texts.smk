@@ -1,6 +1,8 @@
 # The texts of a study: where they come from, what decides their content, and who reads which.
 from pathlib import Path
 
+from jadapt.corpora import sources
+
 GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
 GOLD_SOURCES = sorted(
     {split["source"] for split in (GOLD or {"splits": {}})["splits"].values()}
@@ -9,6 +11,14 @@ TOKENIZATION = f"{RESULTS}/tokenization"
 TOKENIZED = (config["tokenization"] or {}).get("domains", [])
 SOURCES_OF = {domain: CATALOGUE["domains"][domain]["sources"] for domain in DOMAINS}
 SOURCES = sorted({source for names in SOURCES_OF.values() for source in names})
+
+
+with one_line():
+    for _name, _entry in CATALOGUE["sources"].items():
+        sources.check(_name, _entry)
+    for _name, _entry in MODELS["models"].items():
+        if "source" in _entry:
+            sources.check(_name, _entry["source"])
 
 
 def text_language(domain):
@@ -32,12 +42,6 @@ def fetched_models(entry):
     ]
 
 
-def hub_mirror(models):
-    """The mirror, where one of these models comes from the Hub; others need not notice a new one."""
-    from_hub = any(MODELS["models"][name]["kind"] == "hub" for name in models)
-    return ["--mirror", config["mirror"]] if from_hub and config["mirror"] else []
-
-
 def only_optional(source):
     """Whether everything that reads this source can do without it: gold segmentation can, models
     and most domains cannot."""
@@ -48,15 +52,19 @@ def only_optional(source):
 
 
 def source_files(wildcards):
-    """The user's own file, where a source is one: its content decides, not its age."""
+    """The user's own file, where a source is one, and the list of files and checksums of a source
+    that has many. Their dates are of no account (see `source_content`)."""
     entry = source_entry(wildcards.source)
-    return [entry["path"]] if entry["kind"] == "local" else []
+    files = [entry["pins"]] if "pins" in entry else []
+    if entry["kind"] == "local":
+        with one_line():
+            files.append(sources.own_file(wildcards.source, entry))
+    return [ancient(str(path)) for path in files]
 
 
-def pins(wildcards):
-    """The list of files and checksums of a source that has many."""
-    entry = source_entry(wildcards.source)
-    return [entry["pins"]] if "pins" in entry else []
+def source_content(wildcards, input):
+    """Checksums of these files: their content decides, whatever their age."""
+    return [sources.content(Path(path)) for path in input if Path(path).is_file()]
 
 
 def corpus_settings(wildcards, **cleaning):

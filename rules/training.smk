@@ -25,13 +25,12 @@ rule initial_model:
         fetched=lambda wildcards, input: [
             word for path in input.fetched for word in ("--fetched", path)
         ],
-        mirror=hub_mirror([config["model"]]),
         folder=subpath(output.config, parent=True),
     message:
         "Preparing the initial model"
     shell:
         "python scripts/prepare_model.py --settings {params.settings:q} --seed {params.seed}"
-        " --name {params.name:q} {params.fetched:q} {params.mirror:q} --tokenizer {params.tokenizer:q}"
+        " --name {params.name:q} {params.fetched:q} --tokenizer {params.tokenizer:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
 
 

@@ -22,6 +22,14 @@ COLUMNS = (
     *NAMES,
     "attribution",
 )
+# Texts that a user writes: a spreadsheet would run what begins like a formula.
+_WRITTEN = ("licence", "attribution")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def plain(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: an apostrophe makes it text."""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def corpora_rows(study: str, manifests: Iterable[dict]) -> list[dict[str, Any]]:
@@ -37,5 +45,6 @@ def corpora_rows(study: str, manifests: Iterable[dict]) -> list[dict[str, Any]]:
         for name, source in manifest["sources"].items():
             row = shared | source["characters_by_script"] | {"source": name}
             row |= {column: source[column] for column in COLUMNS if column in source}
+            row |= {column: plain(row[column]) for column in _WRITTEN if column in row}
             rows.append({column: row[column] for column in COLUMNS})
     return rows
