@@ -5,8 +5,6 @@ localrules:
 
 
 rule download:
-    input:
-        source_files,
     output:
         f"{DOWNLOADS}/{{source}}/fetched.json",
     log:

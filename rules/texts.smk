@@ -1,6 +1,7 @@
 # The texts of a study: where they come from, what decides their content, and who reads which.
 from pathlib import Path
 
+from jadapt.core.errors import UserError, nearest
 from jadapt.corpora import sources
 
 GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
@@ -30,6 +31,9 @@ def source_entry(name):
     """What a source is: text of the catalogue, or the package that a model comes in."""
     if name in CATALOGUE["sources"]:
         return CATALOGUE["sources"][name]
+    if "source" not in MODELS["models"].get(name, {}):
+        known = nearest(name, CATALOGUE["sources"])
+        raise UserError(f"config/corpora.yaml: no source '{name}'{known}")
     return MODELS["models"][name]["source"]
 
 
@@ -51,20 +55,16 @@ def only_optional(source):
     )
 
 
-def source_files(wildcards):
-    """The user's own file, where a source is one, and the list of files and checksums of a source
-    that has many. Their dates are of no account (see `source_content`)."""
-    entry = source_entry(wildcards.source)
-    files = [entry["pins"]] if "pins" in entry else []
-    if entry["kind"] == "local":
-        with one_line():
+def source_content(wildcards):
+    """Checksums of the files that a source is read from or listed in: their content decides.
+
+    They are no inputs, whose dates would decide as well, and whose names could hold no braces."""
+    with one_line():
+        entry = source_entry(wildcards.source)
+        files = [Path(entry["pins"])] if "pins" in entry else []
+        if entry["kind"] == "local":
             files.append(sources.own_file(wildcards.source, entry))
-    return [ancient(str(path)) for path in files]
-
-
-def source_content(wildcards, input):
-    """Checksums of these files: their content decides, whatever their age."""
-    return [sources.content(Path(path)) for path in input if Path(path).is_file()]
+        return [sources.content(path) for path in files]
 
 
 def corpus_settings(wildcards, **cleaning):

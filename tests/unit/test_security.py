@@ -83,7 +83,7 @@ def canary(tmp_path):
 def test_a_malicious_checkpoint_is_refused(canary, tmp_path):
     """Sealed as well, so that only the reader stands between it and this process."""
     path = tmp_path / "step=4.ckpt"
-    with checkpoints.seals.sealed(path) as temporary:
+    with checkpoints.checksums.sealed(path) as temporary:
         torch.save({"state_dict": Malice(canary)}, temporary)
     assert checkpoints.usable(tmp_path) == path
     with pytest.raises(UserError, match=r"step=4\.ckpt: holds other things than tensors"):

@@ -67,8 +67,14 @@ def content(path: Path) -> str:
 
     The time of the last change of its inode is looked at as well, which no program sets: a file
     that is replaced by one with an older date is noticed.
+
+    Raises:
+        UserError: there is no such file.
     """
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; correct the path in the configuration") from error
     facts = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     key = str(path.absolute())
     known = _known()
