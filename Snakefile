@@ -13,7 +13,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from jadapt.config.yaml_files import read_yaml
 from jadapt.core import code_version
 from jadapt.core.errors import one_line
-from jadapt.workflow import code_hash, mtimes, slurm, stale_jobs, surroundings
+from jadapt.workflow import code_hash, mtimes, slurm_answers, stale_jobs, surroundings
 
 # What libraries keep for the next time lies here, not in the user's home or a folder for temporary
 # files.
@@ -67,5 +67,5 @@ onstart:
 
 # SLURM's own words for a job it refused are far up by now.
 onerror:
-    for _line in slurm.explain(log):
+    for _line in slurm_answers.explain(log):
         print(_line, file=sys.stderr)

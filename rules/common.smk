@@ -85,8 +85,8 @@ def training_resources(run):
 
 
 def on_cluster(stage, **portable):
-    """Memory and minutes of a stage's jobs, growing with each attempt, and what the user's file
-    (profiles/slurm/local.yaml) says of the stage."""
+    """GPUs, memory and minutes of the jobs of a stage, the last two growing with each attempt, and
+    what profiles/slurm/local.yaml says of the stage."""
     return slurm.resources(SITE, stage, **portable)
 
 

@@ -58,7 +58,8 @@ def only_optional(source):
 def source_content(wildcards):
     """Checksums of the files that a source is read from or listed in: their content decides.
 
-    They are no inputs, whose dates would decide as well, and whose names could hold no braces."""
+    They are no inputs, whose dates would decide as well, and whose names could hold no braces.
+    """
     with one_line():
         entry = source_entry(wildcards.source)
         files = [Path(entry["pins"])] if "pins" in entry else []

@@ -86,8 +86,12 @@ else:
             environment("training")
         threads: training_resources("base")["threads"]
         resources:
-            **on_cluster("base", mem_mb=4000, runtime=240),
-            gpu=training_resources("base")["gpu"],
+            **on_cluster(
+                "base",
+                mem_mb=4000,
+                runtime=240,
+                gpu=training_resources("base")["gpu"],
+            ),
         params:
             code=training_code("base"),
             settings=as_json(runs.run_settings(config, "base")),
@@ -126,8 +130,12 @@ rule search:
         environment("training")
     threads: lambda wildcards: training_resources(wildcards.run)["threads"]
     resources:
-        **on_cluster("search", mem_mb=4000, runtime=240),
-        gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+        **on_cluster(
+            "search",
+            mem_mb=4000,
+            runtime=240,
+            gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+        ),
     params:
         code=lambda wildcards: search_code(wildcards.run),
         study=config["study"],
@@ -161,8 +169,14 @@ rule ablation:
         environment("training")
     threads: lambda wildcards: training_resources(ablated_run(wildcards.ablation))["threads"]
     resources:
-        **on_cluster("ablation", mem_mb=4000, runtime=480),
-        gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))["gpu"],
+        **on_cluster(
+            "ablation",
+            mem_mb=4000,
+            runtime=480,
+            gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))[
+                "gpu"
+            ],
+        ),
     params:
         code=lambda wildcards: search_code(ablated_run(wildcards.ablation)),
         study=config["study"],
@@ -208,8 +222,12 @@ for _seeds in runs.seed_batches(config):
             environment("training")
         threads: lambda wildcards: training_resources(wildcards.run)["threads"]
         resources:
-            **on_cluster("adapt", mem_mb=4000, runtime=480),
-            gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+            **on_cluster(
+                "adapt",
+                mem_mb=4000,
+                runtime=480,
+                gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+            ),
         params:
             code=lambda wildcards: training_code(wildcards.run),
             settings=lambda wildcards: as_json(runs.run_settings(config, wildcards.run)),

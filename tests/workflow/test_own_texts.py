@@ -21,7 +21,14 @@ def make(clone, *options, check=True):
 
 @pytest.mark.parametrize(
     "path",
-    ["{x}/mine.txt", "{{x}}.txt", "{.txt", "}{.txt", "日本語/「表」 と {source}.txt", "it's \"x\".txt"],
+    [
+        "{x}/mine.txt",
+        "{{x}}.txt",
+        "{.txt",
+        "}{.txt",
+        "日本語/「表」 と {source}.txt",
+        'it\'s "x".txt',
+    ],
 )
 def test_a_path_may_hold_braces_quotes_spaces_and_japanese(edited, path):
     (edited.path / path).parent.mkdir(exist_ok=True)

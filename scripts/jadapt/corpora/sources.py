@@ -74,7 +74,9 @@ def content(path: Path) -> str:
     try:
         status = path.stat()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; correct the path in the configuration") from error
+        raise UserError(
+            f"{path}: {error.strerror}; correct the path in the configuration"
+        ) from error
     facts = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     key = str(path.absolute())
     known = _known()

@@ -20,7 +20,8 @@ def test_a_name_that_is_no_path_below_the_folder_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "a/b.txt", "./a", "日本語/「表」.txt", "a b", "a\u3000b", "{x}", "it's", "..a", "-r"]
+    "name",
+    ["a", "a/b.txt", "./a", "日本語/「表」.txt", "a b", "a\u3000b", "{x}", "it's", "..a", "-r"],
 )
 def test_other_names_are_below_it(tmp_path, name):
     assert inside(tmp_path, name, "here") == tmp_path / name

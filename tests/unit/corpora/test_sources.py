@@ -86,7 +86,9 @@ def test_a_link_among_the_downloads_leads_nowhere(tmp_path, outside):
     with pytest.raises(UserError, match="through a link"):
         fetch("page", entry, folder / "fetched.json", None, False)
     with pytest.raises(UserError, match="no path below a folder"):
-        urls.fetch_files("p", {"files": [{"path": "github/a/b/c/d\x01", "sha256": SHA}]}, None, folder)
+        urls.fetch_files(
+            "p", {"files": [{"path": "github/a/b/c/d\x01", "sha256": SHA}]}, None, folder
+        )
 
 
 @pytest.mark.parametrize("name", ["../../precious", "/etc/passwd", "a\nb"])
