@@ -1,7 +1,8 @@
 # Shortcuts; each calls Snakemake or a script. `make help` lists them.
 SHELL := bash
 PYTHON ?= python3
-CORES ?= $(shell nproc)
+# OMP_NUM_THREADS is of one program, and nproc would take it for the number of cores.
+CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 # Another study: make paper CONFIG=config/my_study.yaml
 CONFIG ?=
 STUDY = $(shell sed -n 's/^study: *//p' $(or $(CONFIG),config/config.yaml))
@@ -13,7 +14,9 @@ STUDY_FILE = $(if $(CONFIG),--configfile $(CONFIG))
 RESULTS ?=
 SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
   snakemake $(STUDY_FILE) $(if $(RESULTS),--config results=$(RESULTS)) --cores $(CORES) \
-  --rerun-incomplete --show-failed-logs
+  --rerun-incomplete --show-failed-logs $(OWN_CACHE)
+# A home need not be writable: what Snakemake keeps of its sources lies here.
+OWN_CACHE = --runtime-source-cache-path .cache/snakemake
 TESTS ?=
 # Two at a time: each of them loads NeMo, in a gigabyte.
 UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit
@@ -33,14 +36,8 @@ WATCH ?=
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: .venv/.ready  ## install the locked environment into .venv
-
-.venv/.ready: envs/requirements.lock
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet torch==2.13.0
-	.venv/bin/pip install --quiet --no-deps -r envs/requirements.lock
-	.venv/bin/pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+setup:  ## install the locked environment into .venv (PYTHON=python3.11)
+	@$(PYTHON) scripts/setup_environment.py $(if $(filter file,$(origin PYTHON)),--search)
 
 paper: setup  ## build results/{study}/paper/paper.pdf (CONFIG=file, RESULTS=released)
 	$(SNAKEMAKE) all
