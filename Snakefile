@@ -7,6 +7,17 @@ import os
 import sys
 from pathlib import Path
 
+import snakemake
+
+if int(snakemake.__version__.partition(".")[0]) < 9:
+    # At once, and past an older Snakemake's own way of printing exceptions.
+    sys.stderr.write(
+        f"error: this is Snakemake {snakemake.__version__}, of another environment; version 9 is "
+        "needed: make setup, then put .venv/bin first on PATH\n"
+    )
+    sys.stderr.flush()
+    os._exit(1)
+
 # The package of this very copy, also in an environment that has none.
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
@@ -58,6 +69,7 @@ rule all:
 onstart:
     with one_line():
         stale_jobs.check(Path.cwd())
+        surroundings.check_loopback()
     code_version.note()
     # IPython makes its own folder in one that is there, or takes one for temporary files.
     CACHE.mkdir(exist_ok=True)

@@ -1,10 +1,10 @@
 # The tables of a study, computed here or released, and the notebooks that read them.
 import itertools
-import json
+import os
 import sys
 from pathlib import Path
 
-from jadapt.core import released
+from jadapt.core import notebooks, released
 from jadapt.core.errors import UserError, nearest, one_line
 
 SEARCH_TABLES = [
@@ -78,14 +78,16 @@ CLAIMABLE = {
 LEDGER = f"{RESULTS}/claims.csv"
 READABLE = {**READ, "claims": LEDGER}
 
-NOTEBOOKS = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]["jadapt"]
-    for path in sorted(Path(workflow.basedir, "notebooks").glob("*.ipynb"))
-}
-ALL_NOTEBOOKS = NOTEBOOKS
+ALL_NOTEBOOKS, BROKEN_NOTEBOOKS = notebooks.read(
+    Path(os.path.relpath(f"{workflow.basedir}/notebooks"))
+)
+# Once, and not in every job.
+if workflow.is_main_process:
+    for _reason in BROKEN_NOTEBOOKS.values():
+        print(f"note: {_reason}; it is left out", file=sys.stderr)
 NOTEBOOKS = {
     name: facts
-    for name, facts in NOTEBOOKS.items()
+    for name, facts in ALL_NOTEBOOKS.items()
     if set(facts["tables"]) <= set(READABLE)
     and set(facts.get("parts", [])) <= CARD_PARTS
 }
@@ -102,6 +104,8 @@ def check_targets(words):
         same = FIGURES if kind == "fig" else TABLE_NAMES
         if name in same:
             continue
+        if name in BROKEN_NOTEBOOKS:
+            raise UserError(BROKEN_NOTEBOOKS[name])
         if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
             facts = ALL_NOTEBOOKS[name]
             if "card" in facts["tables"]:

@@ -61,7 +61,8 @@ def fault() -> str | None:
     """Return what keeps the environment from being used; None if nothing does."""
     if not READY.is_file():
         return "half made" if ENVIRONMENT.exists() else "not made yet"
-    where, version, lock, *names = READY.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = READY.read_text(encoding="utf-8", errors="replace").split("\n")
+    where, version, lock, *names = [*lines, "", ""]
     if where != str(ENVIRONMENT):
         return "made for another folder"
     if lock != checksum(LOCK):

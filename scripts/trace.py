@@ -13,7 +13,8 @@ from jadapt.analysis.printing import significant
 from jadapt.config import studies, yaml_files
 from jadapt.core import released
 from jadapt.core.errors import UserError, nearest, run
-from jadapt.core.files import load_settings, read_json, sha256_file
+from jadapt.core.files import load_settings, sha256_file
+from jadapt.core.notebooks import facts as notebook_facts
 from jadapt.figures import metadata
 from jadapt.release import numbers, origins, trace
 
@@ -59,7 +60,7 @@ def trace_figure(name: str, study: studies.Study, folder: Path, manifest: dict) 
     notebooks = {path.stem: path for path in Path("notebooks").glob("*.ipynb")}
     if name not in notebooks:
         raise UserError(f"figure '{name}': unknown{nearest(name, notebooks)}")
-    facts = read_json(notebooks[name])["metadata"]["jadapt"]
+    facts = notebook_facts(notebooks[name])
     print(f"{facts['kind']} {name}")
     for path in sorted(study.results.glob(f"{facts['kind']}s/{name}.*")):
         print(f"  {path}: sha256 {sha256_file(path)}")

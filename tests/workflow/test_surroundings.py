@@ -97,3 +97,30 @@ def test_another_python_on_the_path_runs_no_job(edited, tmp_path):
     path = edited.environment["PATH"]
     edited.environment["PATH"] = f"{programs}{os.pathsep}{path}"
     assert draw(edited) == clean
+
+
+def test_broken_and_foreign_notebooks_name_themselves_and_stop_nothing(edited):
+    edited.studies = ["config/config.yaml"]
+    folder = edited.path / "notebooks"
+    (folder / "Untitled.ipynb").write_text("")
+    (folder / "mine.ipynb").write_text('{"cells": [], "metadata": {}}')
+    before = (folder / "retention.ipynb").read_text(encoding="utf-8")
+    (folder / "retention.ipynb").write_text("<<<<<<< HEAD\n" + before, encoding="utf-8")
+    options = ["-n", "--config", "results=released"]
+    done = edited.run("fig_convergence", options=options)
+    for name in ("Untitled", "mine", "retention"):
+        assert f"note: notebooks/{name}.ipynb: " in done.stdout
+    done = edited.run("fig_retention", options=options, check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("error: notebooks/retention.ipynb: no whole")
+    assert "Traceback" not in done.stdout
+
+
+def test_an_older_snakemake_is_refused_in_one_line(edited):
+    (edited.path / "old.py").write_text("import snakemake\nsnakemake.__version__ = '7.32.4'\n")
+    command = "import old, sys; from snakemake.cli import main; main(sys.argv[1:])"
+    edited.environment["PYTHONPATH"] = str(edited.path)
+    done = edited.shell("python", "-c", command, "-n", check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("error: this is Snakemake 7.32.4, of another")
+    assert "Traceback" not in done.stdout

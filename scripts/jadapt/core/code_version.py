@@ -78,6 +78,16 @@ def lock(packages: Iterable[str] = ()) -> str | None:
     return sha256_file(LOCK)
 
 
+def listed(root: Path) -> list[str] | None:
+    """Return the files that git lists in a working copy; None where it is none."""
+    try:
+        if Path(_git("rev-parse", "--show-toplevel", root=root)).resolve() != root.resolve():
+            return None
+        return [name for name in _git("ls-files", "-z", root=root).split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def _archived() -> str | None:
     """Return the commit that an archive was made from; None where nothing says so."""
     if not ARCHIVED.is_file():
@@ -86,10 +96,10 @@ def _archived() -> str | None:
     return word if re.fullmatch(r"[0-9a-f]{40}", word) else None
 
 
-def _git(*words: str) -> str:
+def _git(*words: str, root: Path | None = None) -> str:
     # Of this copy, whatever repository the environment names, and in words that are known here.
     own = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     own["LC_ALL"] = "C"
-    command = ["git", "-C", str(ROOT), *words]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=own)
+    command = ["git", "-C", str(root or ROOT), *words]
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", env=own)
     return done.stdout.strip()

@@ -8,9 +8,12 @@ needs stays: paths, proxies, indexes, tokens, the choice of GPUs, the settings o
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
+
+from jadapt.core.errors import UserError
 
 # Beginnings of the names of variables that change what a program computes, draws or imports.
 DROPPED = (
@@ -75,6 +78,24 @@ def settle(environment: MutableMapping[str, str], cache: Path, scripts: Path) ->
     paths = environment.get("PATH", os.defpath).split(os.pathsep)
     if paths[0] != programs:
         environment["PATH"] = os.pathsep.join([programs, *paths])
+
+
+def check_loopback() -> None:
+    """Raise a `UserError` unless programs of this machine can talk to each other.
+
+    Kernels of notebooks do, and the processes of a run on several devices.
+    """
+    try:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname(), timeout=10),
+        ):
+            return
+    except OSError as error:
+        raise UserError(
+            f"127.0.0.1: {error.strerror or error}; the loopback interface is down or blocked: "
+            "ip link set lo up, or take the network sandbox away"
+        ) from error
 
 
 def _hub(environment: MutableMapping[str, str], cache: Path) -> str:

@@ -65,7 +65,7 @@ def kill_python(venv):
 
 DAMAGES = {
     "half made": (lambda venv: (venv / ".ready").unlink(), "half made"),
-    "an empty mark, of an earlier version": (lambda venv: (venv / ".ready").write_text("x\n\n"), ""),
+    "an empty mark, of an earlier make": (lambda venv: (venv / ".ready").write_text(""), ""),
     "a package is gone": (
         lambda venv: shutil.rmtree(next(venv.glob("lib/*/site-packages/one"))), "without one",
     ),

@@ -1,0 +1,87 @@
+"""A broken or foreign notebook names itself, and stops no other."""
+
+import json
+
+import pytest
+
+from jadapt.config import studies
+from jadapt.core import notebooks
+from jadapt.core.errors import UserError
+
+FACTS = {"kind": "figure", "caption": "x", "tables": ["metrics"]}
+
+
+def notebook(code="x = 1", **changes):
+    cells = [{"cell_type": "code", "source": [code]}]
+    return {"cells": cells, "metadata": {"jadapt": FACTS | changes}}
+
+
+BROKEN = {
+    "empty": "",
+    "cut": json.dumps(notebook())[:-9],
+    "merge marks": "<<<<<<< HEAD\n" + json.dumps(notebook()),
+    "a list": "[]",
+    "a number": "1",
+    "nothing": "null",
+    "no cells": '{"metadata": {}}',
+    "no metadata": '{"cells": []}',
+    "foreign": '{"cells": [], "metadata": {"kernelspec": {}}}',
+    "metadata of a wrong kind": '{"cells": [], "metadata": {"jadapt": "x"}}',
+    "metadata is a list": '{"cells": [], "metadata": []}',
+    "cells of a wrong kind": '{"cells": [1], "metadata": {"jadapt": {}}}',
+    "no kind": json.dumps(notebook(kind=None)),
+    "another kind": json.dumps(notebook(kind="picture")),
+    "no caption": json.dumps(notebook(caption=None)),
+    "tables of a wrong kind": json.dumps(notebook(tables="metrics")),
+    "tables with a number": json.dumps(notebook(tables=[1])),
+    "tables with a list": json.dumps(notebook(tables=[[]])),
+    "parts of a wrong kind": json.dumps(notebook(parts={})),
+    "magics": json.dumps(notebook("%matplotlib inline")),
+    "a shell command": json.dumps(notebook("!ls")),
+    "half a line": json.dumps(notebook("x = (")),
+    "nested": "[" * 100_000,
+    "cp932": "図".encode("cp932"),
+    "UTF-16": json.dumps(notebook()).encode("utf-16"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "good.ipynb").write_text(json.dumps(notebook()))
+    return tmp_path
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_what_is_wrong_with_one_is_said_and_the_others_are_read(folder, content):
+    raw = content if isinstance(content, bytes) else content.encode()
+    (folder / "bad.ipynb").write_bytes(raw)
+    found, broken = notebooks.read(folder)
+    assert found == {"good": FACTS}
+    assert broken["bad"].startswith(f"{folder}/bad.ipynb: ")
+    assert len(broken["bad"]) < len(str(folder)) + 250
+
+
+@pytest.mark.parametrize(
+    "name", ["Untitled", "Untitled 1", "{x}", "図", "a.b", "a|b", "it's", "a\nb", "-a", ".hidden"]
+)
+def test_a_name_that_no_rule_can_have_is_refused(folder, name):
+    (folder / f"{name}.ipynb").write_text(json.dumps(notebook()))
+    found, broken = notebooks.read(folder)
+    assert found == {"good": FACTS}
+    assert list(broken) == [name]
+
+
+def test_a_folder_and_a_dead_link_are_none(folder):
+    (folder / "a.ipynb").mkdir()
+    (folder / "b.ipynb").symlink_to("nowhere")
+    found, broken = notebooks.read(folder)
+    assert found == {"good": FACTS}
+    assert list(broken) == ["a", "b"]
+
+
+def test_those_of_the_project_are_whole():
+    found, broken = notebooks.read(studies.ROOT / "notebooks")
+    assert len(found) > 20
+    assert broken == {}
+    with pytest.raises(UserError):
+        notebooks.facts(studies.ROOT / "notebooks" / "nosuch.ipynb")
