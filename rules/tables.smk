@@ -78,13 +78,16 @@ CLAIMABLE = {
 LEDGER = f"{RESULTS}/claims.csv"
 READABLE = {**READ, "claims": LEDGER}
 
-ALL_NOTEBOOKS, BROKEN_NOTEBOOKS = notebooks.read(
-    Path(os.path.relpath(f"{workflow.basedir}/notebooks"))
-)
+# The numbers of the paper, by name.
+NUMBERS = f"{RESULTS}/numbers.csv"
+
+NOTEBOOK_FOLDER = Path(os.path.relpath(f"{workflow.basedir}/notebooks"))
 # Once, and not in every job.
-if workflow.is_main_process:
-    for _reason in BROKEN_NOTEBOOKS.values():
-        print(f"note: {_reason}; it is left out", file=sys.stderr)
+ALL_NOTEBOOKS = notebooks.declared(
+    NOTEBOOK_FOLDER,
+    [*TABLES, *ABSENT, "card", "claims"],
+    notes=workflow.is_main_process,
+)
 NOTEBOOKS = {
     name: facts
     for name, facts in ALL_NOTEBOOKS.items()
@@ -104,8 +107,9 @@ def check_targets(words):
         same = FIGURES if kind == "fig" else TABLE_NAMES
         if name in same:
             continue
-        if name in BROKEN_NOTEBOOKS:
-            raise UserError(BROKEN_NOTEBOOKS[name])
+        broken = NOTEBOOK_FOLDER / f"{name}.ipynb"
+        if name not in ALL_NOTEBOOKS and broken.exists():
+            notebooks.facts(broken, [*TABLES, *ABSENT, "card", "claims"])
         if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
             facts = ALL_NOTEBOOKS[name]
             if "card" in facts["tables"]:

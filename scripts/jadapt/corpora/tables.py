@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from jadapt.corpora.scripts import NAMES
-from jadapt.corpora.splits import SPLITS
+from jadapt.core.tables import CORPORA
 
-COLUMNS = (
-    "study",
-    "domain",
-    "language",
-    "source",
-    "licence",
-    "available",
-    "documents",
-    *(f"{split}_documents" for split in SPLITS),
-    "characters",
-    "bytes",
-    *NAMES,
-    "attribution",
-)
 # Texts that a user writes: a spreadsheet would run what begins like a formula.
 _WRITTEN = ("licence", "attribution")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -33,7 +18,7 @@ def plain(text: str) -> str:
 
 
 def corpora_rows(study: str, manifests: Iterable[dict]) -> list[dict[str, Any]]:
-    """Return the rows, with the keys `COLUMNS`; script columns are numbers of characters."""
+    """Return the rows of `jadapt.core.tables.CORPORA`."""
     rows = []
     for manifest in manifests:
         shared = {
@@ -44,7 +29,7 @@ def corpora_rows(study: str, manifests: Iterable[dict]) -> list[dict[str, Any]]:
         }
         for name, source in manifest["sources"].items():
             row = shared | source["characters_by_script"] | {"source": name}
-            row |= {column: source[column] for column in COLUMNS if column in source}
+            row |= {column: source[column] for column in CORPORA.header if column in source}
             row |= {column: plain(row[column]) for column in _WRITTEN if column in row}
-            rows.append({column: row[column] for column in COLUMNS})
+            rows.append({column: row[column] for column in CORPORA.header})
     return rows

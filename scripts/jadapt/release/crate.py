@@ -147,7 +147,7 @@ def _add_printed(
 ) -> list[Any]:
     """Add figures and printed tables, each based on its notebook and the tables it reads."""
     added = []
-    for name, facts in notebooks.read(root / "notebooks")[0].items():
+    for name, facts in notebooks.declared(root / "notebooks").items():
         if f"notebooks/{name}.ipynb" not in listed:
             continue
         folder = f"{facts['kind']}s"

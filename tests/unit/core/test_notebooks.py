@@ -1,6 +1,7 @@
 """A broken or foreign notebook names itself, and stops no other."""
 
 import json
+import shutil
 
 import pytest
 
@@ -23,6 +24,7 @@ BROKEN = {
     "a list": "[]",
     "a number": "1",
     "nothing": "null",
+    "a table that is none": json.dumps(notebook(tables=["metric"])),
     "no cells": '{"metadata": {}}',
     "no metadata": '{"cells": []}',
     "foreign": '{"cells": [], "metadata": {"kernelspec": {}}}',
@@ -51,37 +53,43 @@ def folder(tmp_path):
     return tmp_path
 
 
+def left_out(folder, capsys):
+    """Read the folder; the good one is found. Return the line on the other."""
+    assert notebooks.declared(folder, ["metrics"]) == {"good": FACTS}
+    told = capsys.readouterr().err.removesuffix("; left out\n")
+    assert notebooks.declared(folder, ["metrics"], notes=False) == {"good": FACTS}
+    assert capsys.readouterr().err == ""
+    return told
+
+
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
-def test_what_is_wrong_with_one_is_said_and_the_others_are_read(folder, content):
+def test_what_is_wrong_with_one_is_said_and_the_others_are_read(folder, capsys, content):
     raw = content if isinstance(content, bytes) else content.encode()
     (folder / "bad.ipynb").write_bytes(raw)
-    found, broken = notebooks.read(folder)
-    assert found == {"good": FACTS}
-    assert broken["bad"].startswith(f"{folder}/bad.ipynb: ")
-    assert len(broken["bad"]) < len(str(folder)) + 250
+    line = left_out(folder, capsys)
+    assert line.startswith(f"note: {folder}/bad.ipynb: ")
+    assert len(line) < len(str(folder)) + 250
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize(
-    "name", ["Untitled", "Untitled 1", "{x}", "図", "a.b", "a|b", "it's", "a\nb", "-a", ".hidden"]
+    "name", ["Untitled", "Untitled 1", "{x}", "図", "a.b", "a|b", "it's", "-a", ".hidden"]
 )
-def test_a_name_that_no_rule_can_have_is_refused(folder, name):
+def test_a_name_that_no_rule_can_have_is_refused(folder, capsys, name):
     (folder / f"{name}.ipynb").write_text(json.dumps(notebook()))
-    found, broken = notebooks.read(folder)
-    assert found == {"good": FACTS}
-    assert list(broken) == [name]
+    assert "rename it" in left_out(folder, capsys)
 
 
-def test_a_folder_and_a_dead_link_are_none(folder):
+def test_a_folder_and_a_dead_link_are_none(folder, capsys):
     (folder / "a.ipynb").mkdir()
+    assert "Is a directory" in left_out(folder, capsys)
+    shutil.rmtree(folder / "a.ipynb")
     (folder / "b.ipynb").symlink_to("nowhere")
-    found, broken = notebooks.read(folder)
-    assert found == {"good": FACTS}
-    assert list(broken) == ["a", "b"]
+    assert "No such file" in left_out(folder, capsys)
 
 
 def test_those_of_the_project_are_whole():
-    found, broken = notebooks.read(studies.ROOT / "notebooks")
-    assert len(found) > 20
-    assert broken == {}
-    with pytest.raises(UserError):
+    for path in (studies.ROOT / "notebooks").glob("*.ipynb"):
+        assert notebooks.facts(path)["caption"]
+    with pytest.raises(UserError, match=r"nosuch\.ipynb: No such file"):
         notebooks.facts(studies.ROOT / "notebooks" / "nosuch.ipynb")
