@@ -14,9 +14,11 @@ STUDY_FILE = $(if $(CONFIG),--configfile $(CONFIG))
 RESULTS ?=
 SNAKEMAKE = python scripts/unlock_stale.py -- $(STUDY_FILE) && \
   snakemake $(STUDY_FILE) $(if $(RESULTS),--config results=$(RESULTS)) --cores $(CORES) \
-  --rerun-incomplete --show-failed-logs $(OWN_CACHE)
-# A home need not be writable: what Snakemake keeps of its sources lies here.
-OWN_CACHE = --runtime-source-cache-path .cache/snakemake
+  --rerun-incomplete --show-failed-logs
+# A home need not be writable: what Snakemake keeps, before it reads a Snakefile, lies here. What
+# the user's own cache has of the Hub and of pip is still found.
+export JADAPT_USER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+export XDG_CACHE_HOME := $(CURDIR)/.cache
 TESTS ?=
 # Two at a time: each of them loads NeMo, in a gigabyte.
 UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit

@@ -100,6 +100,9 @@ def install(reason: str) -> None:
         for name, value in os.environ.items()
         if not name.startswith("PYTHON") and name not in ELSEWHERE
     }
+    # What pip has fetched before is in the user's cache, which `make` has put aside.
+    if cache := environment.pop("JADAPT_USER_CACHE", None):
+        environment["XDG_CACHE_HOME"] = cache
     run([sys.executable, "-m", "venv", str(ENVIRONMENT)], environment)
     python = str(ENVIRONMENT / "bin" / "python")
     for step in STEPS:

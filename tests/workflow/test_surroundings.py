@@ -8,8 +8,7 @@ import pytest
 from jadapt.core.files import sha256_file
 
 FIGURE = "results/mini/figures/retention"
-# What Snakemake itself keeps, before it reads a Snakefile; as `make` gives it.
-OPTIONS = ["--runtime-source-cache-path", ".cache/snakemake", "--config", "results=released"]
+OPTIONS = ["--config", "results=released"]
 RC = "savefig.dpi: 30\nfont.size: 31\naxes.facecolor: red\nsvg.hashsalt: other\nbackend: TkAgg\n"
 
 
@@ -82,7 +81,8 @@ def test_variables_home_and_settings_change_no_byte_of_a_figure(edited, hostile,
 def test_a_home_that_cannot_be_written_to_fails_nothing(edited):
     clean = draw(edited)
     # Also where the tests run as root, who may write anywhere.
-    edited.environment |= {"HOME": os.devnull}
+    # What Snakemake itself keeps, before it reads a Snakefile, lies where `make` says.
+    edited.environment |= {"HOME": os.devnull, "XDG_CACHE_HOME": str(edited.path / ".cache")}
     assert draw(edited) == clean
 
 

@@ -31,6 +31,8 @@ KEPT = frozenset({
     "PYTORCH_CUDA_ALLOC_CONF", "TORCH_CUDA_ARCH_LIST", "TRANSFORMERS_OFFLINE",
 })  # fmt: skip
 KEPT_BEGINNINGS = ("TORCH_NCCL_", "PYTORCH_NVML")
+# The user's cache, where `make` has given Snakemake another; dropped after it was read.
+USER_CACHE = "JADAPT_USER_CACHE"
 SET = {
     "LC_ALL": "C.UTF-8",
     "LANG": "C.UTF-8",
@@ -105,7 +107,8 @@ def _hub(environment: MutableMapping[str, str], cache: Path) -> str:
     """
     if given := environment.get("HF_HOME"):
         return given
-    usual = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    usual = environment.get(USER_CACHE) or environment.get("XDG_CACHE_HOME")
+    usual = usual or Path("~/.cache").expanduser()
     folder = Path(usual).absolute() / "huggingface"
     there = next((path for path in (folder, *folder.parents) if path.exists()), None)
     usable = folder.is_dir() or (there is not None and there.is_dir() and os.access(there, os.W_OK))

@@ -62,5 +62,9 @@ def test_files_of_the_hub_are_looked_for_where_the_user_keeps_them(tmp_path, mon
     assert settled(tmp_path)["HF_HOME"] == str(tmp_path / ".cache/huggingface")
     mine = tmp_path / "mine"
     assert settled(tmp_path, XDG_CACHE_HOME=str(mine))["HF_HOME"] == str(mine / "huggingface")
+    # As `make` passes it on.
+    by_make = settled(tmp_path, XDG_CACHE_HOME="/x", JADAPT_USER_CACHE=str(mine))
+    assert by_make["HF_HOME"] == str(mine / "huggingface")
+    assert "JADAPT_USER_CACHE" not in by_make
     monkeypatch.setenv("HOME", os.devnull)
     assert settled(tmp_path / "x")["HF_HOME"] == str(tmp_path / "x/.cache/huggingface")
