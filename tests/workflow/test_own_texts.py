@@ -7,6 +7,8 @@ import pytest
 from test_names_and_locks import LINES, documents
 from test_rules import add_domain
 
+from jadapt.core.files import sha256_file
+
 TARGET = "results/mini/corpora/mine/manifest.json"
 
 
@@ -79,3 +81,30 @@ def test_a_text_that_cannot_be_read_is_one_line_before_anything_runs(edited, pre
     assert "Traceback" not in done.stdout
     # What does not read it is made all the same.
     edited.shell("snakemake", "-n", "resources/downloads/django/fetched.json")
+
+
+def test_a_mirror_that_is_named_forgotten_or_another_makes_nothing_stale(edited):
+    pinned = "github/owner/repository/0123456789abcdef0123456789abcdef01234567/text.txt"
+    text = edited.path / "mirror {x} 鏡" / pinned
+    text.parent.mkdir(parents=True)
+    text.write_text("text\n", encoding="utf-8")
+    pin = {"path": pinned, "bytes": 5, "sha256": sha256_file(text)}
+    source = {
+        "kind": "url", "licence": "CC0-1.0", "attribution": "me", "homepage": "https://example.org",
+        "files": [pin], "extract": {"format": "aozora", "members": ["github/**"]},
+    }  # fmt: skip
+    add_domain(edited, "pinned", json.dumps(source))
+    fetch = ["snakemake", "--cores", "1", "resources/downloads/pinned/fetched.json"]
+    # Named in the study, it reaches the job by its environment.
+    study = edited.path / "config/config.yaml"
+    before = study.read_text(encoding="utf-8")
+    assert before.count("mirror: null") == 1
+    named = before.replace("mirror: null", "mirror: 'mirror {x} 鏡'")
+    study.write_text(named, encoding="utf-8")
+    edited.shell(*fetch)
+    copy = edited.path / "resources/downloads/pinned" / pinned
+    assert copy.read_text(encoding="utf-8") == "text\n"
+    study.write_text(before, encoding="utf-8")
+    assert "Nothing to be done" in edited.shell(*fetch).stdout
+    edited.environment["JADAPT_MIRROR"] = str(edited.path)
+    assert "Nothing to be done" in edited.shell(*fetch).stdout
