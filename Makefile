@@ -1,7 +1,8 @@
 # Shortcuts; each calls Snakemake or a script. `make help` lists them.
 SHELL := bash
 PYTHON ?= python3
-CORES ?= $(shell nproc)
+# OMP_NUM_THREADS is of one program, and nproc would take it for the number of cores.
+CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 # Another study: make paper CONFIG=config/my_study.yaml (several, in quotes: the last one wins).
 CONFIG ?=
 # The environment goes first on PATH, so that rules find their programs without activating it.
@@ -26,6 +27,10 @@ SNAKEMAKE = $(CHECK) && python scripts/unlock_stale.py -- $(STUDY_FILE) && \
 WORKERS = $(call quoted,$(if $(filter file,$(origin CORES)),$(CORES),$(value CORES)))
 # retention, retention.ipynb and notebooks/retention.ipynb are one notebook.
 NOTEBOOK = $(call quoted,$(patsubst %.ipynb,%,$(notdir $(value NAME))))
+# A home need not be writable: what Snakemake keeps, before it reads a Snakefile, lies here. What
+# the user's own cache has of the Hub and of pip is still found.
+export JADAPT_USER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+export XDG_CACHE_HOME := $(CURDIR)/.cache
 TESTS ?=
 # Two at a time: each of them loads NeMo, in a gigabyte.
 UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit
@@ -46,14 +51,8 @@ WATCH ?=
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: .venv/.ready  ## install the locked environment into .venv
-
-.venv/.ready: envs/requirements.lock
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet torch==2.13.0
-	.venv/bin/pip install --quiet --no-deps -r envs/requirements.lock
-	.venv/bin/pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+setup:  ## install the locked environment into .venv (PYTHON=python3.11)
+	@$(PYTHON) scripts/setup_environment.py $(if $(filter file,$(origin PYTHON)),--search)
 
 paper: setup  ## build results/{study}/paper/paper.pdf (CONFIG=file, RESULTS=released)
 	$(SNAKEMAKE) all

@@ -7,12 +7,35 @@ import os
 import sys
 from pathlib import Path
 
-# The package of this very copy, also in jobs and in an environment that has none.
-sys.path.insert(0, f"{workflow.basedir}/scripts")
-os.environ["PYTHONPATH"] = f"{workflow.basedir}/scripts"
+import snakemake
 
+if int(snakemake.__version__.partition(".")[0]) < 9:
+    # At once, and past an older Snakemake's own way of printing exceptions.
+    sys.stderr.write(
+        f"error: this is Snakemake {snakemake.__version__}, of another environment; version 9 is "
+        "needed: make setup, then put .venv/bin first on PATH\n"
+    )
+    sys.stderr.flush()
+    os._exit(1)
+
+# The package of this very copy, also in an environment that has none.
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+
+from jadapt.core import code_version
 from jadapt.core.errors import one_line
-from jadapt.workflow import code_hash, mtimes, settings_files, slurm, stale_jobs
+from jadapt.workflow import (
+    code_hash,
+    mtimes,
+    settings_files,
+    slurm_answers,
+    stale_jobs,
+    surroundings,
+)
+
+# What libraries keep for the next time lies here, not in the user's home or a folder for temporary
+# files.
+CACHE = Path(".cache").absolute()
+surroundings.settle(os.environ, CACHE, Path(workflow.basedir, "scripts"))
 
 
 include: "rules/common.smk"
@@ -45,6 +68,8 @@ rule all:
 onstart:
     with one_line():
         stale_jobs.check(Path.cwd())
+        surroundings.check_loopback()
+    code_version.note()
     # IPython makes its own folder in one that is there, or takes one for temporary files.
     CACHE.mkdir(exist_ok=True)
     # Whatever rules read: a file of the future would fail the jobs that read it.
@@ -55,5 +80,5 @@ onstart:
 
 # SLURM's own words for a job it refused are far up by now.
 onerror:
-    for _line in slurm.explain(log):
+    for _line in slurm_answers.explain(log):
         print(_line, file=sys.stderr)

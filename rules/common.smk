@@ -26,18 +26,6 @@ with one_line():
         f"{workflow.basedir}/{CLAIMS}", CATALOGUE["domains"]
     )
 
-# What libraries keep for the next time lies here, not in the user's home or a folder for temporary
-# files; nor do the user's own settings of IPython and matplotlib change a figure.
-CACHE = Path(".cache").absolute()
-for _variable, _folder in {
-    "IPYTHONDIR": "ipython",
-    "MPLCONFIGDIR": "matplotlib",
-    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
-    "TRITON_CACHE_DIR": "triton",
-    "CUDA_CACHE_PATH": "cuda",
-}.items():
-    os.environ.setdefault(_variable, str(CACHE / _folder))
-
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
@@ -102,8 +90,8 @@ def training_resources(run):
 
 
 def on_cluster(stage, **portable):
-    """Memory and minutes of a stage's jobs, growing with each attempt, and what the user's file
-    (profiles/slurm/local.yaml) says of the stage."""
+    """GPUs, memory and minutes of the jobs of a stage, the last two growing with each attempt, and
+    what profiles/slurm/local.yaml says of the stage."""
     return slurm.resources(SITE, stage, **portable)
 
 

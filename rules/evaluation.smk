@@ -38,8 +38,12 @@ for _runs, _seeds in [
         group:
             "evaluations"
         resources:
-            **on_cluster("evaluate", mem_mb=4000, runtime=120),
-            gpu=int(config["training"]["accelerator"] == "gpu"),
+            **on_cluster(
+                "evaluate",
+                mem_mb=4000,
+                runtime=120,
+                gpu=int(config["training"]["accelerator"] == "gpu"),
+            ),
         params:
             code=lambda wildcards: evaluation_code(wildcards.run),
             study=config["study"],

@@ -1,5 +1,6 @@
 # The tables of a study, computed here or released, and the notebooks that read them.
 import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -92,8 +93,12 @@ READABLE = {**READ, "claims": LEDGER}
 # The numbers of the paper, by name.
 NUMBERS = f"{RESULTS}/numbers.csv"
 
+NOTEBOOK_FOLDER = Path(os.path.relpath(f"{workflow.basedir}/notebooks"))
+# Once, and not in every job.
 ALL_NOTEBOOKS = notebooks.declared(
-    Path(workflow.basedir, "notebooks"), [*TABLES, *ABSENT, "card", "claims"]
+    NOTEBOOK_FOLDER,
+    [*TABLES, *ABSENT, "card", "claims"],
+    notes=workflow.is_main_process,
 )
 NOTEBOOKS = {
     name: facts
@@ -114,6 +119,9 @@ def check_targets(words):
         same = FIGURES if kind == "fig" else TABLE_NAMES
         if name in same:
             continue
+        broken = NOTEBOOK_FOLDER / f"{name}.ipynb"
+        if name not in ALL_NOTEBOOKS and broken.exists():
+            notebooks.facts(broken, [*TABLES, *ABSENT, "card", "claims"])
         if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
             facts = ALL_NOTEBOOKS[name]
             if "card" in facts["tables"]:

@@ -40,13 +40,12 @@ rule initial_model:
         fetched=lambda wildcards, input: [
             word for path in input.fetched for word in ("--fetched", path)
         ],
-        mirror=hub_mirror([config["model"]]),
         folder=subpath(output.config, parent=True),
     message:
         "Preparing the initial model"
     shell:
         "python scripts/prepare_model.py --settings {params.settings:q} --seed {params.seed}"
-        " --name {params.name:q} {params.fetched:q} {params.mirror:q} --tokenizer {params.tokenizer:q}"
+        " --name {params.name:q} {params.fetched:q} --tokenizer {params.tokenizer:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
 
 
@@ -103,8 +102,12 @@ else:
             environment("training")
         threads: training_resources("base")["threads"]
         resources:
-            **on_cluster("base", mem_mb=4000, runtime=240),
-            gpu=training_resources("base")["gpu"],
+            **on_cluster(
+                "base",
+                mem_mb=4000,
+                runtime=240,
+                gpu=training_resources("base")["gpu"],
+            ),
         params:
             code=training_code("base"),
             settings=run_json("base"),
@@ -145,8 +148,12 @@ rule search:
         environment("training")
     threads: lambda wildcards: training_resources(wildcards.run)["threads"]
     resources:
-        **on_cluster("search", mem_mb=4000, runtime=240),
-        gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+        **on_cluster(
+            "search",
+            mem_mb=4000,
+            runtime=240,
+            gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+        ),
     params:
         code=lambda wildcards: search_code(wildcards.run),
         study=config["study"],
@@ -181,8 +188,14 @@ rule ablation:
         environment("training")
     threads: lambda wildcards: training_resources(ablated_run(wildcards.ablation))["threads"]
     resources:
-        **on_cluster("ablation", mem_mb=4000, runtime=480),
-        gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))["gpu"],
+        **on_cluster(
+            "ablation",
+            mem_mb=4000,
+            runtime=480,
+            gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))[
+                "gpu"
+            ],
+        ),
     params:
         code=lambda wildcards: search_code(ablated_run(wildcards.ablation)),
         study=config["study"],
@@ -229,8 +242,12 @@ for _seeds in runs.seed_batches(config):
             environment("training")
         threads: lambda wildcards: training_resources(wildcards.run)["threads"]
         resources:
-            **on_cluster("adapt", mem_mb=4000, runtime=480),
-            gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+            **on_cluster(
+                "adapt",
+                mem_mb=4000,
+                runtime=480,
+                gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+            ),
         params:
             code=lambda wildcards: training_code(wildcards.run),
             settings=lambda wildcards: run_json(wildcards.run),

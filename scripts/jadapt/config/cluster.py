@@ -39,8 +39,12 @@ class EveryStage(Section):
     """sbatch -C, a feature of nodes."""
     slurm_extra: Text | None = None
     """Other options of sbatch, in one string."""
-    mem_mb: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    """Memory in MB; the second attempt asks for twice, the third for three times as much."""
+    gres: matching(r"[A-Za-z0-9_]+(:[A-Za-z0-9_.]+)?") | None = None  # type: ignore[valid-type]
+    """GPUs as this cluster names them, gpu or gpu:TYPE, where it takes --gres and not --gpus; the
+    number is added."""
+    mem_mb: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    """Memory in MB, 0 where the cluster wants no --mem; the second attempt asks for twice, the
+    third for three times as much."""
     runtime: (
         Annotated[
             _Minutes | _Clock,

@@ -93,6 +93,8 @@ def export(config: dict, results: str) -> None:
 
     As parameters of a rule they would train everything again when they change.
     """
+    if config.get("mirror"):
+        os.environ["JADAPT_MIRROR"] = config["mirror"]
     if config.get("tensorboard"):
         os.environ["JADAPT_TENSORBOARD"] = f"{results}/tensorboard"
 

@@ -52,6 +52,8 @@ def fault(path: Path) -> str | None:
 
     The file is always hashed anew (not cached), since files of this kind are read only once.
     """
+    if path.is_dir():
+        return "a folder is in the place of a file"
     try:
         expected = _read(record_of(path)).get(path.name)
         if expected is None:
@@ -59,12 +61,17 @@ def fault(path: Path) -> str | None:
         return None if sha256_file(path) == expected else "its sha256 is not the recorded one"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
+    except IsADirectoryError:
+        return f"{record_of(path).name} is a folder"
 
 
 def remove(path: Path) -> None:
-    """Delete a sealed file, then its record."""
-    path.unlink(missing_ok=True)
-    record_of(path).unlink(missing_ok=True)
+    """Delete a sealed file, then its record; a folder in the place of either as well."""
+    for each in (path, record_of(path)):
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink(missing_ok=True)
 
 
 def seal_folder(directory: Path, names: Iterable[str] | None = None) -> None:

@@ -5,14 +5,16 @@ Imported by the Snakefile on every call, so it imports nothing heavy.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from jadapt.core import checksums
 from jadapt.core.errors import UserError
-from jadapt.core.files import read_json, sha256_file
+from jadapt.core.files import sha256_file
 
 MANIFEST = "manifest.json"
+_NEEDED = ("settings", "tables")
 FORMAT_VERSION = 1
 # The benchmark of a GPU, which is not a study; `jadapt.release.gpu_benchmark` writes it.
 CARD = "paper/released/efficiency"
@@ -44,7 +46,7 @@ def read(folder: str | Path) -> dict:
             f"{folder}: no released results of study '{folder.name}' ({there}); "
             "use results: recompute"
         )
-    manifest = read_json(path)
+    manifest = _whole(path)
     if manifest.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{path}: format_version {manifest.get('format_version')}, expected {FORMAT_VERSION}; "
@@ -55,10 +57,31 @@ def read(folder: str | Path) -> dict:
     return manifest
 
 
+def _whole(path: Path) -> dict:
+    """Read the manifest of a release; git has it as it was published."""
+    remedy = f"git checkout -- {path}"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); {remedy}") from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; {remedy}") from error
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path}: not a manifest; {remedy}")
+    if manifest.get("format_version") == FORMAT_VERSION:
+        for key in _NEEDED:
+            if not isinstance(manifest.get(key), dict):
+                raise UserError(f"{path}: no '{key}'; {remedy}")
+        for name, table in manifest["tables"].items():
+            if not isinstance(table, dict) or not isinstance(table.get("sha256"), str):
+                raise UserError(f"{path}: tables.{name}: no 'sha256'; {remedy}")
+    return manifest
+
+
 def check_card() -> None:
     """Raise a `UserError` unless the released files of the GPU benchmark are intact."""
     if found := checksums.folder_fault(Path(CARD)):
-        raise UserError(f"{found}; git checkout {CARD}")
+        raise UserError(f"{found}; git checkout -- {CARD}")
 
 
 def card_parts(record: str | Path = CARD_RECORD) -> list[str]:
@@ -71,12 +94,12 @@ def card_parts(record: str | Path = CARD_RECORD) -> list[str]:
 def check_table(path: Path, name: str, sha256: str) -> None:
     """Raise a `UserError` unless a released table exists and has the released checksum."""
     if not path.is_file():
-        raise UserError(f"{path}: the released table '{name}' is missing; git checkout {path}")
+        raise UserError(f"{path}: the released table '{name}' is missing; git checkout -- {path}")
     found = sha256_file(path)
     if found != sha256:
         raise UserError(
             f"{path}: the released table '{name}' was changed (SHA-256 {found[:12]}…, released "
-            f"{sha256[:12]}…); git checkout {path}"
+            f"{sha256[:12]}…); git checkout -- {path}"
         )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from jadapt.core.errors import UserError
 from jadapt.core.files import sha256_file, sync
+from jadapt.core.paths import inside
+from jadapt.corpora import sources
 from jadapt.corpora.verification import Unreachable, is_present, wrong_checksum
 
 TIMEOUT = 900
@@ -33,9 +35,11 @@ def fetch_package(name: str, entry: dict, directory: Path) -> list[dict]:
     checks the hash before it looks at the content.
 
     Raises:
-        UserError: the checksum is wrong; `Unreachable` when the package cannot be had.
+        UserError: the checksum is wrong, or a name is none; `Unreachable` when the package cannot
+            be had.
     """
-    target = directory / entry["file"]
+    sources.check(name, entry)
+    target = inside(directory, entry["file"], f"source {name}: file")
     origin = "present"
     if not is_present(target, entry["sha256"]):
         origin = "index"

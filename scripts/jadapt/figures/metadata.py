@@ -71,7 +71,10 @@ def read(path: Path) -> dict:
     try:
         text = {".svg": _svg, ".png": _png, ".pdf": _pdf}[path.suffix](path)
         return json.loads(text or "")
-    except (KeyError, OSError, ElementTree.ParseError, ValueError, TypeError):
+    except (
+        KeyError, OSError, ElementTree.ParseError, ValueError, TypeError, RecursionError,
+        Image.DecompressionBombError, SyntaxError,
+    ):  # fmt: skip
         raise UserError(f"{path}: no figure that says where it comes from") from None
 
 

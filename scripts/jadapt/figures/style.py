@@ -94,6 +94,8 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
 
 def use() -> None:
     """Switch the house style on: call it once, before the first figure."""
+    # A `matplotlibrc` of the user's, in the folder or elsewhere, was read by now.
+    matplotlib.rcdefaults()
     seaborn.set_theme(context="paper", style="ticks")
     matplotlib_fontja.japanize()
     matplotlib.rcParams.update(
