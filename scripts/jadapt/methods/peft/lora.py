@@ -47,7 +47,7 @@ class LoRA(Method):
     << names.nemo >> (version << literature.lora_initialisation.version >>) on its Hugging Face
     path, named after Xavier, draws from the interval between zero and one instead, with a root mean
     square of $1 \/ sqrt(3)$. That is too large by a factor of $sqrt(d)$<% if
-    setting("model.hidden_size") %>, which is << sqrt(setting("model.hidden_size")) | fixed(1) >>
+    setting("model.hidden_size") %>, which is << n("setting.model.hidden_size.root") >>
     for the width of the model here<% endif %>, and since all entries are positive, most of its
     energy lies in one direction.
     <% for chosen in ["kaiming", "nemo"] %>
