@@ -41,7 +41,7 @@ FILE ?=
 WATCH ?=
 
 .PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
-  test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice schemas lock clean
+  test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice method-docs schemas lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -91,6 +91,7 @@ lint: setup  ## check code, rules, notices
 	snakemake --lint
 	python scripts/write_notice.py --check --corpora config/corpora.yaml --output NOTICE
 	python scripts/write_schemas.py --check
+	python scripts/write_methods.py --check
 
 bench: setup  ## print where the time and memory of the study went
 	study=$$($(CHECK) --name) && file=$(if $(value CONFIG),$(call q,CONFIG),config/config.yaml) && \
@@ -141,6 +142,9 @@ BENCH ?=
 release-efficiency: setup  ## publish what GPUs measured to paper/released/efficiency/ (BENCH=folder TWO_GPUS=folder)
 	python scripts/release_efficiency.py --bench $(if $(value BENCH),$(call q,BENCH),$(call q,OUTPUT)) \
 	  $(if $(value TWO_GPUS),--two-gpus $(call q,TWO_GPUS))
+
+method-docs: setup  ## rewrite docs/methods.md from what methods and strategies declare
+	python scripts/write_methods.py
 
 notice: setup  ## rewrite NOTICE from config/corpora.yaml
 	python scripts/write_notice.py --corpora config/corpora.yaml --output NOTICE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pandas as pd
 
 from jadapt.analysis import claim_verdicts, claims, numbers, printed_tables, tables
 from jadapt.analysis.adapted_models import NEEDED, read_tables
+from jadapt.analysis.labels import declared
 from jadapt.analysis.markup import typst
 from jadapt.analysis.numbers import Numbered
 from jadapt.analysis.statements import statements
@@ -99,7 +101,19 @@ def build(
 
     context = {**context, "study": arguments.study, "figure": figure, "table": table}
     write_text(scratch / "paper.typ", render(arguments.template, context))
-    shutil.copyfile(arguments.bibliography, scratch / "references.bib")
+    write_text(
+        scratch / "references.bib", references(arguments.bibliography, context["paragraphs"])
+    )
+
+
+def references(bibliography: Path, paragraphs: dict[str, list[str]]) -> str:
+    """Return the bibliography with the entries that the study's methods bring themselves."""
+    text = bibliography.read_text(encoding="utf-8")
+    for key in (key for keys in paragraphs.values() for key in keys):
+        brought = declared()[key]
+        if brought.bibtex and f"{{{brought.citation}," not in text:
+            text += f"\n{inspect.cleandoc(brought.bibtex)}\n"
+    return text
 
 
 def publish(scratch: Path, folder: Path) -> None:

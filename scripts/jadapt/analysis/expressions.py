@@ -17,7 +17,7 @@ from typing import Any
 
 from simpleeval import InvalidExpression, SimpleEval
 
-from jadapt.analysis.labels import METHODS, SCRIPTS, split_name
+from jadapt.analysis.labels import SCRIPTS, known_runs, split_name
 from jadapt.core.errors import UserError, nearest
 
 # Roles of domains, the same in every study: the mean over the tasks, the base model's own domain,
@@ -215,4 +215,4 @@ def _check_call(
             raise UserError(f"{name}: unknown {kind} '{word}'{nearest(word, known)}")
         # A study chooses the names of its runs, but they begin with a method.
         if kind == RUN and not split_name(word)[0]:
-            raise UserError(f"{name}: unknown run '{word}'{nearest(word, METHODS)}")
+            raise UserError(f"{name}: unknown run '{word}'{nearest(word, known_runs())}")

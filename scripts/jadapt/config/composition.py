@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from jadapt.core.declarations import METHODS, STRATEGIES
+from jadapt.core.declarations import FAST, METHODS, STRATEGIES
 from jadapt.core.errors import UserError
 
 
@@ -24,6 +25,21 @@ def check(method: str, strategies: Iterable[str]) -> None:
             f"{', '.join(methods_of(name))}, which allow it to change the "
             f"{' and '.join(sorted(changes))}"
         )
+
+
+def check_fast(settings: Mapping[str, Any]) -> None:
+    """Refuse keys of ``training.fast`` that the method or a strategy of a run does not work with.
+
+    Raises:
+        UserError: its text begins with the key, as it stands in a run's settings.
+    """
+    parts = {settings["method"]: METHODS[settings["method"]]}
+    parts |= {name: STRATEGIES[name] for name in settings.get("continual", {})}
+    for key, value in settings.get("fast", {}).items():
+        for name, declared in parts.items():
+            if value and key in FAST - declared.fast:
+                off = "0" if key == "cross_entropy_chunk" else "false"
+                raise UserError(f"fast.{key}: does not go with '{name}'; set it to {off}")
 
 
 def methods_of(strategy: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from jadapt.config import entries, parallelism, runs
+from jadapt.config import composition, entries, parallelism, runs
 from jadapt.config.checking import short
 from jadapt.config.origins import Origin
 from jadapt.core.errors import UserError, nearest
@@ -85,6 +85,7 @@ def check_run(name: str, run: dict, config: dict, models: dict, origin: Origin) 
     where = f"{origin.of(key)}: {key}"
     try:
         parallelism.check(run)
+        composition.check_fast(run)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     if run["accelerator"] == "cpu" and run["precision"] == "16-mixed":

@@ -39,8 +39,8 @@ FAST = frozenset({
     "cross_entropy_chunk", "compile_layers", "fuse_projections", "cuda_graphs", "flash_attention",
     "fused_optimiser",
 })  # fmt: skip
-# Of a class that does not say where it stands: after those that do.
-LAST = 1000
+# Of a class that does not say where it stands: after those that do, before the upper bound.
+LAST = 700
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,14 @@ class Declared:
             marks (``paper/sections/methods.typ.j2``), where a study uses it.
         citation: key in ``paper/references.bib`` of the work that introduced it; empty for common
             knowledge.
-        Hyperparameters: its keys in a study, with bounds, defaults and documentation.
+        bibtex: the entry of that work, where ``paper/references.bib`` has none.
+        proper_name: whether its label begins with somebody's name, a capital in any place.
+        Hyperparameters: its keys in a study, with bounds, defaults, a description and examples.
         parallelism: how runs with it may be spread over devices. What works on the shares that
             ``fsdp2`` makes of parameters and gradients says so; ``ddp`` keeps whole ones.
         fast: the keys of ``training.fast`` that it works with.
+        benchmarked: whether a GPU's benchmark measures it, with the first example of each
+            hyperparameter.
     """
 
     key: ClassVar[str]
@@ -104,8 +108,11 @@ class Declared:
     summary: ClassVar[str]
     paragraph: ClassVar[str]
     citation: ClassVar[str] = ""
+    bibtex: ClassVar[str] = ""
+    proper_name: ClassVar[bool] = False
     parallelism: ClassVar[frozenset[str]] = frozenset({DDP})
     fast: ClassVar[frozenset[str]] = FAST
+    benchmarked: ClassVar[bool] = True
 
     class Hyperparameters(Settings):
         """None."""
@@ -149,6 +156,20 @@ def schema_of(model: type[Settings]) -> dict[str, Any]:
         for name, field in found.get("properties", {}).items()
     }
     return {"properties": properties, "required": found.get("required", [])}
+
+
+def example_of(declared: type[Declared]) -> dict[str, Any]:
+    """Return a complete set of hyperparameters: the first of each one's ``examples``.
+
+    Raises:
+        UserError: one has none.
+    """
+    found = {}
+    for name, field in declared.Hyperparameters.model_fields.items():
+        if not field.examples:
+            raise UserError(f"{declared.key}.{name}: has no examples; give its Field some")
+        found[name] = field.examples[0]
+    return found
 
 
 def refuse(declared: type) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jadapt.core.declarations import Declared
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from jadapt.data.mixing import Stream
     from jadapt.methods.base import Method
+    from jadapt.methods.outputs import Outputs
 
 # Named tensors of one shape: ``input_ids``, ``labels`` and ``position_ids``, int64, (rows, T).
 Batch = dict[str, "torch.Tensor"]
@@ -96,11 +97,13 @@ class Strategy(Declared):
         """
         return Cost()
 
-    def check(self, rows: Mapping[str, int]) -> None:
-        """Raise a `UserError` if the settings do not fit the data.
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
+        """Raise a `UserError` if the hyperparameters do not fit the data or the run.
 
         Args:
             rows: training rows of each domain of the run: the known one, then the tasks.
+            settings: the run's resolved settings. What a strategy never works with among the keys
+                of ``fast`` is refused by its declaration, before anything starts.
         """
 
     def mix(self, current: Stream, earlier: Sequence[Stream], every: Sequence[Stream]) -> Stream:
@@ -116,8 +119,18 @@ class Strategy(Declared):
     def begin_task(self, context: Context, earlier: Sequence[str], index: int) -> None:
         """Prepare for task ``index``; ``earlier`` names the domains learned so far, known first."""
 
-    def penalty(self, context: Context) -> torch.Tensor | None:
-        """Return what is added to the loss of a micro-batch (nats a token), or None."""
+    def penalty(
+        self, context: Context, batch: Batch, outputs: Outputs | None
+    ) -> torch.Tensor | None:
+        """Return what is added to the loss of a micro-batch (nats a token), or None.
+
+        Args:
+            context: of the run.
+            batch: the rows of the micro-batch.
+            outputs: what the model computed of them; None where the step is replayed from a
+                recording (``fast.cuda_graphs``): a strategy that reads them declares that it does
+                not go with it.
+        """
         return None
 
     def project(self, context: Context, step: int) -> None:

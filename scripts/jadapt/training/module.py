@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,8 +15,8 @@ from nemo.collections import llm
 from torch.optim import Optimizer
 from transformers.utils import ModelOutput
 
-from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.methods.base import Method
+from jadapt.methods.outputs import Outputs
 from jadapt.methods.strategy import Batch, Context, Strategy
 from jadapt.training import checkpoints, precision
 from jadapt.training.async_scalars import Reading, Readings
@@ -23,7 +24,7 @@ from jadapt.training.distributed import ranks, sharding
 from jadapt.training.kernels import Fast
 from jadapt.training.kernels.attention import Layout, without_mask
 from jadapt.training.kernels.compiling import compile_layers
-from jadapt.training.kernels.cross_entropy import headless, linear_cross_entropy
+from jadapt.training.kernels.cross_entropy import chunked_loss, headless
 from jadapt.training.kernels.cuda_graphs import Recorder
 from jadapt.training.kernels.projections import Group, fuse_projections
 
@@ -73,7 +74,8 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         """
         self.default_dtype = precision.dtype((settings or {}).get("precision", "32-true"))
         self.fast = Fast.of(settings or {})
-        self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
+        chunk = self.fast.cross_entropy_chunk
+        self.loss_fn = partial(chunked_loss, self, chunk) if chunk else self.plain_loss
         self.readings = Readings()
         self._forget_recordings()
         self.model = None
@@ -164,8 +166,11 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         if self.timestamp is None:
             self.timestamp = time.perf_counter()
         layout = self._layout.to(batch["labels"].device)
-        compute = self._recorder or self._compute
-        loss = compute(layout.added_to(batch), whole_rows=layout.whole_rows)
+        given, outputs = layout.added_to(batch), None
+        if self._recorder is None:
+            loss, outputs = self._computed(given, layout.whole_rows)
+        else:
+            loss = self._recorder(given, whole_rows=layout.whole_rows)
         self.loss_buffer.append(loss.detach())
         self.n_tok += batch["labels"].numel()
         self._layout = Layout()
@@ -175,19 +180,24 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         if not loss.is_cuda:
             self.settle()
         for strategy in self.strategies:
-            penalty = strategy.penalty(self.context)
+            penalty = strategy.penalty(self.context, batch, outputs)
             if penalty is not None:
                 loss = loss + penalty
         return loss
 
     def _compute(self, batch: Batch, whole_rows: bool) -> torch.Tensor:
         """Return the mean loss of a batch, in nats a token."""
+        return self._computed(batch, whole_rows)[0]
+
+    def _computed(self, batch: Batch, whole_rows: bool) -> tuple[torch.Tensor, Outputs]:
+        """Return the mean loss of a batch, in nats a token, and what it was computed from."""
         before = self._layout
         self._layout = Layout(whole_rows, batch.get("boundaries"))
         try:
             inputs = {name: batch[name] for name in ("input_ids", "position_ids")}
-            logits = self.forward(inputs).logits
-            return self.loss_fn(logits.flatten(0, 1), batch["labels"].flatten())
+            values = self.forward(inputs).logits.flatten(0, 1)
+            outputs = Outputs.of(self.model, values, self.fast.cross_entropy_chunk)
+            return self.loss_fn(values, batch["labels"].flatten()), outputs
         finally:
             self._layout = before
 
@@ -208,15 +218,6 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             if self.fast.cross_entropy_chunk:
                 changes.enter_context(headless(self.model))
             return super().forward(layout.added_to(batch), num_logits_to_keep)
-
-    def _chunked_loss(
-        self, hidden: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Take the place of NeMo's loss, which is given what `forward` returns: (N, width)."""
-        if mask is not None:
-            labels = labels.masked_fill(mask.flatten() == 0, UNSCORED)
-        weight = self.model.get_output_embeddings().weight
-        return linear_cross_entropy(hidden, weight, labels, self.fast.cross_entropy_chunk)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Let the strategies change the gradient; it is unscaled and all-reduced by now."""

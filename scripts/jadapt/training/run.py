@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
-from jadapt.config import parallelism
+from jadapt.config import composition, parallelism
 from jadapt.core import checksums
 from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, read_json, write_json
@@ -68,6 +68,7 @@ class Run:
         check_devices(settings)
         precision.check(settings)
         parallelism.check(settings)
+        composition.check_fast(settings)
         self.settings = settings
         self.places = places
         self.module = module
@@ -80,7 +81,7 @@ class Run:
         try:
             self.method.check(AutoConfig.from_pretrained(places.model, local_files_only=True))
             for strategy in self.strategies:
-                strategy.check(self.rows.available())
+                strategy.check(self.rows.available(), settings)
         except UserError as error:
             raise UserError(f"methods.{settings['run']}.{error}") from None
 

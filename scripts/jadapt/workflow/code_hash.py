@@ -26,12 +26,15 @@ from jadapt.core.files import atomic
 from jadapt.core.paths import PACKAGE, SCRIPTS
 
 # Declarations of registered classes, and arguments of pydantic's Field, that only readers see.
-PRESENTATION = frozenset({"label", "family", "look", "summary", "paragraph", "citation"})
+PRESENTATION = frozenset({
+    "label", "family", "order", "look", "summary", "paragraph", "paragraph_after", "citation",
+    "bibtex", "proper_name", "stores", "processes", "benchmarked",
+})  # fmt: skip
 DOCUMENTATION = frozenset({"description", "title", "examples"})
 # Parsing the package takes half a second, in each call of Snakemake.
 CACHE = Path(".cache/code_hash.json")
 # Of the entries in the cache; to be raised when what is left out of a checksum changes.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,20 @@ approximation of the earlier task's posterior, it is the tokens of that task ove
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jadapt.core.declarations import LOSS, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
-from jadapt.methods.strategy import Context, Cost, Strategy
+from jadapt.methods.strategy import Batch, Context, Cost, Strategy
 
 if TYPE_CHECKING:
     import torch
 
     from jadapt.methods.continual.quadratic import Term
+    from jadapt.methods.outputs import Outputs
 
 STRENGTH = Field(
+    examples=[1.0],
     ge=0,
     description="Weight of the penalty; half of it multiplies the squared distances.",
 )
@@ -40,7 +42,9 @@ class Anchored(Strategy):
         self._terms: list[Term] = []
         self._last: torch.Tensor | float = 0.0
 
-    def penalty(self, context: Context) -> torch.Tensor | None:
+    def penalty(
+        self, context: Context, batch: Batch, outputs: Outputs | None
+    ) -> torch.Tensor | None:
         """Return the penalty at the current weights, float32; None before anything is noted.
 
         The same for each micro-batch of a step: their losses are averaged, so it counts once.
@@ -90,6 +94,8 @@ class L2(Anchored):
     key = "l2"
     label = "L2 to the previous weights"
     order = 120
+    # Cheaper than EWC, by the Fisher information.
+    benchmarked = False
     look = Look("#56b4e9", "<", (0, (1, 1)))
     summary = "A penalty on the distance to the weights after the task before."
     paragraph = r"""
@@ -159,19 +165,24 @@ class EWC(Anchored):
 
         strength: Number = STRENGTH
         fisher: Literal["sampled", "empirical"] = Field(
+            examples=["sampled"],
             description="Labels of the Fisher information: sampled from the model (the true Fisher "
-            "information), or those of the data."
+            "information), or those of the data.",
         )
         rows: int = Field(
-            ge=1, description="Training rows a domain that the Fisher information is estimated on."
+            examples=[8],
+            ge=1,
+            description="Training rows a domain that the Fisher information is estimated on.",
         )
-        draws: int = Field(ge=1, description="Samples of labels a row, where they are sampled.")
+        draws: int = Field(
+            examples=[1], ge=1, description="Samples of labels a row, where they are sampled."
+        )
 
     def cost(self, earlier: int) -> Cost:
         """Return an anchor and a Fisher diagonal for each domain."""
         return Cost(stored_copies=2 * earlier)
 
-    def check(self, rows: Mapping[str, int]) -> None:
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
         """Refuse more rows for the Fisher than a domain has."""
         wanted = self.settings.rows
         for domain, available in rows.items():
@@ -203,6 +214,8 @@ class OnlineEWC(EWC):
     key = "online_ewc"
     label = "Online EWC"
     order = 140
+    # What EWC costs after its first domain.
+    benchmarked = False
     look = Look("#08306b", "d", (0, (4, 1, 1, 1)))
     summary = "Online elastic weight consolidation: one running penalty for all earlier domains."
     paragraph = r"""
@@ -219,7 +232,10 @@ class OnlineEWC(EWC):
         """Those of EWC, and the decay."""
 
         decay: Number = Field(
-            ge=0, le=1, description="Factor on the earlier Fisher information when a task is added."
+            examples=[0.9],
+            ge=0,
+            le=1,
+            description="Factor on the earlier Fisher information when a task is added.",
         )
 
     def cost(self, earlier: int) -> Cost:

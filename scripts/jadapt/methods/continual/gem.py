@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jadapt.core.declarations import GRADIENT, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from jadapt.methods.continual.projection import Projection
 
-MEMORY_ROWS = Field(ge=1, description="Training rows kept of the known language and of each task.")
+MEMORY_ROWS = Field(
+    examples=[8], ge=1, description="Training rows kept of the known language and of each task."
+)
 
 
 class _Projecting(Strategy):
@@ -34,7 +36,7 @@ class _Projecting(Strategy):
         self._index = 0
         self._measures: dict[str, float] = {}
 
-    def check(self, rows: Mapping[str, int]) -> None:
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
         """Refuse a memory larger than a domain, and batches larger than a memory."""
         memory, batch = self.settings.memory_rows, self.settings.batch_rows
         check_memory(self.key, memory, rows)
@@ -148,10 +150,14 @@ class GEM(_Projecting):
 
         memory_rows: int = MEMORY_ROWS
         batch_rows: int = Field(
-            ge=1, description="Rows of each memory that a step computes its gradient on."
+            examples=[2],
+            ge=1,
+            description="Rows of each memory that a step computes its gradient on.",
         )
         margin: Number = Field(
-            ge=0, description="Least multiple of a memory's gradient that a projection adds."
+            examples=[0.0],
+            ge=0,
+            description="Least multiple of a memory's gradient that a projection adds.",
         )
 
     def cost(self, earlier: int) -> Cost:
@@ -181,6 +187,8 @@ class AGEM(_Projecting):
     key = "agem"
     label = "A-GEM"
     order = 160
+    # What GEM costs with one memory.
+    benchmarked = False
     look = Look("#86b817", "h", "-.")
     summary = "Averaged gradient episodic memory: one constraint for all memories together."
     paragraph = r"""
@@ -196,6 +204,7 @@ class AGEM(_Projecting):
 
         memory_rows: int = MEMORY_ROWS
         batch_rows: int = Field(
+            examples=[2],
             ge=1,
             description="Rows of all memories together that a step computes its gradient on.",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jadapt.core.declarations import DDP, FSDP2, ROWS, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
@@ -42,6 +42,8 @@ class Replay(Strategy):
     """
     citation = "replay"
     changes = frozenset({ROWS})
+    # A step costs what it costs without.
+    benchmarked = False
     parallelism = frozenset({DDP, FSDP2})
     stores = "rows of every earlier domain"
     processes = "nothing more: remembered rows take the place of the task's"
@@ -50,17 +52,22 @@ class Replay(Strategy):
         """Of the memory."""
 
         ratio: Number = Field(
-            ge=0, le=1, description="Share of all rows that come from the memories."
+            examples=[0.05],
+            ge=0,
+            le=1,
+            description="Share of all rows that come from the memories.",
         )
         memory_rows: int = Field(
-            ge=1, description="Training rows kept of the known language and of each task."
+            examples=[256],
+            ge=1,
+            description="Training rows kept of the known language and of each task.",
         )
 
     def cost(self, earlier: int) -> Cost:
         """Return the rows of the memories; a batch has as many rows as without them."""
         return Cost(stored_rows=self.settings.memory_rows * earlier)
 
-    def check(self, rows: Mapping[str, int]) -> None:
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
         """Refuse a memory that is larger than a domain."""
         check_memory("replay", self.settings.memory_rows, rows)
 
@@ -93,6 +100,8 @@ class Joint(Strategy):
     of each domain.
     """
     changes = frozenset({ROWS})
+    # A step costs what it costs without.
+    benchmarked = False
     parallelism = frozenset({DDP, FSDP2})
     stores = "all text of every domain"
     processes = "nothing more: rows of other domains take the place of the task's"

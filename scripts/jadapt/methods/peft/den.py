@@ -29,7 +29,6 @@ from jadapt.methods.peft.targets import TargetModules
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel
 
     from jadapt.methods.base import Transform
@@ -79,6 +78,8 @@ class DEN(Method):
     citation = "den"
     # Its units are its own way against forgetting.
     supports = frozenset()
+    # What a step costs depends on how far it has grown.
+    benchmarked = False
     needs_task_id = True
     static_graph = False
 
@@ -86,27 +87,40 @@ class DEN(Method):
         """Of the growing units; see the class for the scale of the penalties."""
 
         target_modules: TargetModules
-        units: int = Field(ge=1, description="Units that one expansion adds to each layer.")
-        maximum_units: int = Field(ge=1, description="Units that a task may add to each layer.")
+        units: int = Field(
+            examples=[4], ge=1, description="Units that one expansion adds to each layer."
+        )
+        maximum_units: int = Field(
+            examples=[16], ge=1, description="Units that a task may add to each layer."
+        )
         loss_threshold: Number = Field(
-            ge=0, description="Validation loss, nats a token, above which the network grows."
+            examples=[2.0],
+            ge=0,
+            description="Validation loss, nats a token, above which the network grows.",
         )
         selection_share: Number = Field(
+            examples=[0.25],
             ge=0,
             lt=1,
             description="Share of the steps that selects among earlier units, before they are "
             "retrained.",
         )
         sparsity: Number = Field(
-            ge=0, description="Strength of the l1 penalty on the gates of earlier units."
+            examples=[0.01],
+            ge=0,
+            description="Strength of the l1 penalty on the gates of earlier units.",
         )
         group_sparsity: Number = Field(
-            ge=0, description="Strength of the group lasso on new units."
+            examples=[0.001], ge=0, description="Strength of the group lasso on new units."
         )
         drift_threshold: Number = Field(
-            ge=0, description="Relative change above which a retrained unit is split."
+            examples=[0.05],
+            ge=0,
+            description="Relative change above which a retrained unit is split.",
         )
-        expansion_interval: int = Field(ge=1, description="Steps between two decisions to grow.")
+        expansion_interval: int = Field(
+            examples=[50], ge=1, description="Steps between two decisions to grow."
+        )
 
     def check(self, shape: PretrainedConfig) -> None:
         """Refuse a step of growth larger than the limit."""
@@ -119,27 +133,13 @@ class DEN(Method):
 
     def transform(self) -> Transform:
         """Return a NeMo transform that gives the target layers empty banks and freezes the rest."""
-        from nemo.lightning.pytorch.callbacks.peft import PEFT
+        from jadapt.methods.peft.den_banks import nemo_transform
 
-        from jadapt.methods.peft.den_units import attach_to
-
-        targets = frozenset(self.settings.target_modules)
-
-        class RankOneUnits(PEFT):
-            """NeMo's walk over the modules, one call each."""
-
-            def transform(
-                self, module: nn.Module, name: str | None = None, prefix: str | None = None
-            ) -> nn.Module:
-                """Attach a bank to ``module`` if it is a target layer."""
-                attach_to(targets, name, module)
-                return module
-
-        return RankOneUnits()
+        return nemo_transform(frozenset(self.settings.target_modules))
 
     def apply(self, model: PreTrainedModel) -> None:
         """Give the target layers empty banks and freeze the rest, without NeMo."""
-        from jadapt.methods.peft.den_units import attach_to
+        from jadapt.methods.peft.den_banks import attach_to
 
         model.requires_grad_(False)
         targets = frozenset(self.settings.target_modules)
@@ -156,11 +156,13 @@ class DEN(Method):
         Raises:
             UserError: another task's turn.
         """
-        found = _banks(model)
+        from jadapt.methods.peft.den_banks import banks_of, seed_of
+
+        found = banks_of(model)
         tasks = next(iter(found.values())).tasks
         if index != tasks + 1:
             raise UserError(f"den: {tasks} tasks are finished, so the next is not task {index}")
-        seed = _seed(found)
+        seed = seed_of(found)
         earlier = any(bank.count for bank in found.values())
         model.requires_grad_(False)
         for name, bank in found.items():
@@ -181,7 +183,9 @@ class DEN(Method):
         validation_loss: Callable[[], float],
     ) -> None:
         """Shrink gates and new units, end the selection when it is time, and grow if need be."""
-        found = _banks(model)
+        from jadapt.methods.peft.den_banks import banks_of
+
+        found = banks_of(model)
         selection = self._selection_steps(found, steps)
         for bank in found.values():
             if bank.selecting:
@@ -201,7 +205,9 @@ class DEN(Method):
 
     def end_task(self, model: PreTrainedModel, index: int) -> None:
         """Split, prune and stamp (`UnitBank.finish`); no trainable parameter is left."""
-        for bank in _banks(model).values():
+        from jadapt.methods.peft.den_banks import banks_of
+
+        for bank in banks_of(model).values():
             bank.finish(self.settings.drift_threshold)
 
     def for_task(self, model: PreTrainedModel, index: int | None) -> None:
@@ -212,7 +218,9 @@ class DEN(Method):
         Raises:
             UserError: no such task was finished.
         """
-        for bank in _banks(model).values():
+        from jadapt.methods.peft.den_banks import banks_of
+
+        for bank in banks_of(model).values():
             if index is not None and not 0 <= index <= bank.tasks:
                 raise UserError(f"den: no task {index} here; {bank.tasks} tasks are finished")
             bank.show(index)
@@ -221,18 +229,22 @@ class DEN(Method):
         """Write the finished units, their stamps and the gates of all tasks; no base weights."""
         import torch
 
-        found = _banks(model)
+        from jadapt.methods.peft.den_banks import banks_of, seed_of
+
+        found = banks_of(model)
         tensors = {
             f"{layer}.{name}": tensor
             for layer, bank in found.items()
             for name, tensor in bank.stored().items()
         }
-        tensors[_SEED] = torch.tensor(_seed(found))
+        tensors[_SEED] = torch.tensor(seed_of(found))
         adapter_files.write(directory, "den", self.settings, tensors)
 
     def restore(self, model: PreTrainedModel, directory: Path) -> None:
         """Read back what `save` wrote; the number of units follows from the tensors."""
-        found = _banks(model)
+        from jadapt.methods.peft.den_banks import banks_of
+
+        found = banks_of(model)
         tensors = adapter_files.read(directory, "den")
         expected = {f"{layer}.{key}" for layer, bank in found.items() for key in bank.stored()}
         for name in sorted(expected.symmetric_difference(set(tensors) - {_SEED})):
@@ -249,18 +261,20 @@ class DEN(Method):
     def state(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         """Return the trainable parameters and, a layer, how far selection and growth got."""
         from jadapt.methods.parameters import trainable_state
+        from jadapt.methods.peft.den_banks import banks_of
 
         state = trainable_state(model)
-        for name, bank in _banks(model).items():
+        for name, bank in banks_of(model).items():
             state |= {f"{name}.{key}": tensor for key, tensor in bank.progress().items()}
         return state
 
     def load_state(self, model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None:
         """Take back what `state` returned, once `begin_task` was called."""
         from jadapt.methods.parameters import load_trainable
+        from jadapt.methods.peft.den_banks import banks_of
 
         load_trainable(model, state, "checkpoint")
-        for name, bank in _banks(model).items():
+        for name, bank in banks_of(model).items():
             bank.load_progress({key: state[f"{name}.{key}"] for key in bank.progress()})
 
     def trainable_count(self, model: PreTrainedModel) -> int:
@@ -269,30 +283,17 @@ class DEN(Method):
         Gates, copies of selected units and active new units; not the room kept for more of them,
         which ``requires_grad`` counts too.
         """
-        return sum(bank.trainable_count() for bank in _banks(model).values())
+        from jadapt.methods.peft.den_banks import banks_of
+
+        return sum(bank.trainable_count() for bank in banks_of(model).values())
 
     def stored_count(self, model: PreTrainedModel) -> int:
         """Return the scalars of all finished units, of whichever task."""
-        return sum(bank.count * bank.unit_size for bank in _banks(model).values())
+        from jadapt.methods.peft.den_banks import banks_of
+
+        return sum(bank.count * bank.unit_size for bank in banks_of(model).values())
 
     def _selection_steps(self, found: dict[str, UnitBank], steps: int) -> int:
         if not any(bank.count for bank in found.values()):
             return 0
         return max(1, round(self.settings.selection_share * steps))
-
-
-def _banks(model: nn.Module) -> dict[str, UnitBank]:
-    from jadapt.methods.peft.den_units import banks
-
-    found = dict(banks(model))
-    if not found:
-        raise UserError("den.target_modules: the model has none of these layers; change the list")
-    return found
-
-
-def _seed(found: dict[str, UnitBank]) -> int:
-    """Return the seed of all draws: drawn once a run, then kept in adapters and checkpoints."""
-    import torch
-
-    known = next(iter(found.values())).seed
-    return int(torch.randint(2**62, (), device="cpu")) if known is None else known

@@ -268,12 +268,6 @@ def attach(linear: nn.Linear) -> None:
         linear.register_forward_hook(_add_units)
 
 
-def attach_to(targets: frozenset[str], name: str | None, module: nn.Module) -> None:
-    """Give ``module`` an empty bank if it is a linear layer with a name among ``targets``."""
-    if name in targets and isinstance(module, nn.Linear):
-        attach(module)
-
-
 def banks(model: nn.Module) -> Iterator[tuple[str, UnitBank]]:
     """Yield the banks of ``model`` with the names of their linear layers."""
     for name, module in model.named_modules():

@@ -54,9 +54,13 @@ class DoRA(LoRA):
     class Hyperparameters(Settings):
         """Of DoRA."""
 
-        rank: int = Field(ge=1, description="Rank r of the update.")
-        alpha: Number = Field(gt=0, description="Scale; the update counts alpha / r times.")
-        dropout: Number = Field(ge=0, lt=1, description="Dropout on the adapter's input.")
+        rank: int = Field(examples=[16], ge=1, description="Rank r of the update.")
+        alpha: Number = Field(
+            examples=[32], gt=0, description="Scale; the update counts alpha / r times."
+        )
+        dropout: Number = Field(
+            examples=[0.0], ge=0, lt=1, description="Dropout on the adapter's input."
+        )
         target_modules: TargetModules
 
     def transform(self) -> Transform:

@@ -8,20 +8,16 @@ projection, and that of the feed-forward block's last layer.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jadapt.core.declarations import DDP, FSDP2, Field, Look, Number, Settings
-from jadapt.methods.base import Method
-from jadapt.methods.peft import adapter_files
+from jadapt.methods.peft.adapter import Adapter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from jadapt.methods.base import Transform
 
-
-class Houlsby(Method):
+class Houlsby(Adapter):
     """Two bottleneck adapters a block; with ``train_norms`` the gains of the norms train as well,
     as in the paper.
 
@@ -45,29 +41,26 @@ class Houlsby(Method):
     normalisation layers<% endif %>.
     """
     citation = "houlsby"
+    proper_name = True
     parallelism = frozenset({DDP, FSDP2})
 
     class Hyperparameters(Settings):
         """Of the adapters of Houlsby et al."""
 
-        bottleneck: int = Field(ge=1, description="Width m of the bottleneck.")
+        bottleneck: int = Field(examples=[64], ge=1, description="Width m of the bottleneck.")
         activation: Literal["relu", "gelu", "silu"] = Field(
-            description="Nonlinearity in the bottleneck."
+            examples=["gelu"], description="Nonlinearity in the bottleneck."
         )
         init_std: Number = Field(
+            examples=[0.01],
             ge=0,
             description="Standard deviation of the projection back at the start; 0 starts at the "
             "identity.",
         )
         train_norms: bool = Field(
-            description="Whether the gains of the normalisation layers train too, as in the paper."
+            examples=[True],
+            description="Whether the gains of the normalisation layers train too, as in the paper.",
         )
-
-    def transform(self) -> Transform:
-        """Return the NeMo transform that does what `apply` does."""
-        from jadapt.methods.parameters import nemo_transform
-
-        return nemo_transform(self.apply)
 
     def apply(self, model: PreTrainedModel) -> None:
         """Freeze ``model`` and add the adapters, in place."""
@@ -80,15 +73,3 @@ class Houlsby(Method):
             self.settings.init_std,
             self.settings.train_norms,
         )
-
-    def save(self, model: PreTrainedModel, directory: Path) -> None:
-        """Write the adapters, and the norms' gains if they train, with a description."""
-        from jadapt.methods.parameters import trainable_state
-
-        adapter_files.write(directory, "houlsby", self.settings, trainable_state(model))
-
-    def restore(self, model: PreTrainedModel, directory: Path) -> None:
-        """Read what `save` wrote into a model that carries the same adapters."""
-        from jadapt.methods.parameters import load_trainable
-
-        load_trainable(model, adapter_files.read(directory, "houlsby"), directory)

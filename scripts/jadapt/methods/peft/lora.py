@@ -47,7 +47,7 @@ class LoRA(Method):
     << names.nemo >> (version << literature.lora_initialisation.version >>) on its Hugging Face
     path, named after Xavier, draws from the interval between zero and one instead, with a root mean
     square of $1 \/ sqrt(3)$. That is too large by a factor of $sqrt(d)$<% if
-    setting("model.hidden_size") %>, which is << sqrt(setting("model.hidden_size")) | fixed(1) >>
+    setting("model.hidden_size") %>, which is << n("setting.model.hidden_size.root") >>
     for the width of the model here<% endif %>, and since all entries are positive, most of its
     energy lies in one direction.
     <% for chosen in ["kaiming", "nemo"] %>
@@ -65,16 +65,19 @@ class LoRA(Method):
     class Hyperparameters(Settings):
         """Of LoRA as NeMo builds it."""
 
-        rank: int = Field(ge=1, description="Rank r of the update.")
-        alpha: Number = Field(gt=0, description="Scale; the update counts alpha / r times.")
-        dropout: Number = Field(
+        rank: int = Field(examples=[16], ge=1, description="Rank r of the update.")
+        alpha: Number = Field(
+            examples=[32], gt=0, description="Scale; the update counts alpha / r times."
+        )
+        dropout: Number = Field(examples=[0.0],
             ge=0, lt=1,
             description="Dropout on the adapter's output, as NeMo applies it on this path.",
         )  # fmt: skip
         target_modules: TargetModules
         a_init: Literal["kaiming", "nemo"] = Field(
+            examples=["kaiming"],
             description="Initialisation of A: the published one, or NeMo's default (uniform on "
-            "[0, 1))."
+            "[0, 1)).",
         )
 
     @property

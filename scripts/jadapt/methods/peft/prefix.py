@@ -17,20 +17,16 @@ positions against the unrotated keys of the prefix. Its logits are those of this
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jadapt.core.declarations import DDP, FSDP2, GRADIENT, Field, Look, Number, Settings
-from jadapt.methods.base import Method
-from jadapt.methods.peft import adapter_files
+from jadapt.methods.peft.adapter import Adapter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from jadapt.methods.base import Transform
 
-
-class Prefix(Method):
+class Prefix(Adapter):
     """Prefix tuning with ``length`` positions a layer.
 
     ``reparameterisation`` is absent where the prefixes themselves train, or the hidden size of an
@@ -55,29 +51,25 @@ class Prefix(Method):
     """
     citation = "prefix"
     parallelism = frozenset({DDP, FSDP2})
-    supports = Method.supports - {GRADIENT}
+    supports = Adapter.supports - {GRADIENT}
 
     class Hyperparameters(Settings):
         """Of prefix tuning."""
 
-        length: int = Field(ge=1, description="Positions of the prefix.")
+        length: int = Field(examples=[16], ge=1, description="Positions of the prefix.")
         reparameterisation: int | None = Field(
             None,
+            examples=[None],
             ge=1,
             description="Width of the network that produces the prefixes; null trains them "
             "directly.",
         )
         init_std: Number = Field(
+            examples=[0.02],
             ge=0,
             description="Standard deviation of the prefixes (of the embeddings, with a network) at "
             "the start.",
         )
-
-    def transform(self) -> Transform:
-        """Return the NeMo transform that does what `apply` does."""
-        from jadapt.methods.parameters import nemo_transform
-
-        return nemo_transform(self.apply)
 
     def apply(self, model: PreTrainedModel) -> None:
         """Freeze ``model`` and add the prefixes, in place; its attention then runs through SDPA.
@@ -93,15 +85,3 @@ class Prefix(Method):
             self.settings.init_std,
             self.settings.reparameterisation,
         )
-
-    def save(self, model: PreTrainedModel, directory: Path) -> None:
-        """Write the prefixes, or the MLP that they come from, with a description."""
-        from jadapt.methods.parameters import trainable_state
-
-        adapter_files.write(directory, "prefix", self.settings, trainable_state(model))
-
-    def restore(self, model: PreTrainedModel, directory: Path) -> None:
-        """Read what `save` wrote into a model that carries such prefixes."""
-        from jadapt.methods.parameters import load_trainable
-
-        load_trainable(model, adapter_files.read(directory, "prefix"), directory)

@@ -16,6 +16,7 @@ TargetModules = Annotated[
     Field(
         min_length=1,
         description="Linear layers that get an adapter.",
+        examples=[list(LINEAR_LAYERS)],
         json_schema_extra={"uniqueItems": True},
     ),
 ]

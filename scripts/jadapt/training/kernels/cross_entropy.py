@@ -137,6 +137,27 @@ def linear_cross_entropy(
     return LinearCrossEntropy.apply(hidden, weight, labels, chunk)
 
 
+def chunked_loss(
+    module: Any,
+    chunk: int,
+    hidden: torch.Tensor,
+    labels: torch.Tensor,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Take the place of NeMo's loss, which is given what its module's ``forward`` returns.
+
+    Args:
+        module: holds the ``model`` whose output layer is applied.
+        chunk: positions whose logits exist at once.
+        hidden: (N, width), what the output layer reads.
+        labels: (N,) int64, -100 where nothing is scored.
+        mask: 0 at labels that are not scored either; (N,), or of a shape with as many entries.
+    """
+    if mask is not None:
+        labels = labels.masked_fill(mask.flatten() == 0, IGNORED)
+    return linear_cross_entropy(hidden, module.model.get_output_embeddings().weight, labels, chunk)
+
+
 @contextmanager
 def headless(model: PreTrainedModel) -> Iterator[nn.Module]:
     """Within, ``model(...).logits`` is what the output layer reads; yields that layer.
