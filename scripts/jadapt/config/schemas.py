@@ -22,6 +22,7 @@ from jadapt.core.declarations import METHODS, STRATEGIES
 from jadapt.core.paths import ROOT
 
 FOLDER = ROOT / "config" / "schemas"
+WIDTH = 160
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MODELS = {
     "study": StudySettings,
@@ -64,12 +65,24 @@ def texts() -> dict[str, str]:
     for schema in found.values():
         _explain(schema)
     return {
-        f"{name}.schema.json": json.dumps(
-            {"$schema": DIALECT, **schema}, ensure_ascii=False, indent=2
-        )
-        + "\n"
+        f"{name}.schema.json": _written_out({"$schema": DIALECT, **schema}) + "\n"
         for name, schema in found.items()
     }
+
+
+def _written_out(value: Any, indent: int = 0) -> str:
+    """Return JSON in which what fits on a line stands on one."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(flat) + indent <= WIDTH or not isinstance(value, dict | list) or not value:
+        return flat
+    inner = indent + 2
+    if isinstance(value, list):
+        parts = [_written_out(part, inner) for part in value]
+    else:
+        parts = [f"{json.dumps(k)}: {_written_out(v, inner)}" for k, v in value.items()]
+    first, last = ("[", "]") if isinstance(value, list) else ("{", "}")
+    space = "\n" + " " * indent
+    return first + ",".join(f"{space}  {part}" for part in parts) + space + last
 
 
 def _ordered(registry: Any) -> list[str]:

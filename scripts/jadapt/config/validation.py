@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
 
-from jadapt.config import composition, entries, parallelism, runs
+from jadapt.config import entries, runs
 from jadapt.config.base_models import Models
 from jadapt.config.catalogue import Catalogue
-from jadapt.config.checking import check, short
+from jadapt.config.checking import check
 from jadapt.config.origins import Origin, as_origin
+from jadapt.config.run_checks import (
+    check_ablation,
+    check_recipe,
+    check_run,
+    check_size,
+    refuse_unknown,
+)
 from jadapt.config.study import StudySettings
-from jadapt.core.errors import UserError, nearest
+from jadapt.core.errors import UserError
 
 CATALOGUE, MODELS = "config/corpora.yaml", "config/models.yaml"
-# Keys of `training` by which the workflow gives a job its cores and devices.
-OF_JOB = ("accelerator", "devices", "threads")
-# Trainings of one process; the study of a thousand runs has three of each.
-MOST_TRAININGS = 5000
 
 
 def validate(config: dict, catalogue: dict, models: dict, origin: str | Origin) -> dict:
@@ -52,14 +54,14 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str | Origin) 
         entries.check_entry(name, entry, config, origin)
     _check_tokenizer(config, models["models"], origin)
     for name in ("base", *config["methods"]):
-        _check_run(name, runs.run_settings(config, name), config, models["models"], origin)
+        check_run(name, runs.run_settings(config, name), config, models["models"], origin)
         if runs.has_grid(config, name):
             count = len(runs.rates(config, name)) * len(config["search"]["seeds"])
-            _check_size(count, f"methods.{name}.learning_rate", origin)
+            check_size(count, f"methods.{name}.learning_rate", origin)
     if config["tokenization"]:
         _check_tokenization(config["tokenization"], config, models["models"], origin)
     for name, ablation in config["ablations"].items():
-        _check_ablation(name, ablation, config, models["models"], origin)
+        check_ablation(name, ablation, config, models["models"], origin)
     # An empty variable means the same as none.
     config["mirror"] = os.environ.get("JADAPT_MIRROR") or config.get("mirror")
     return config
@@ -72,7 +74,7 @@ def check_catalogue(catalogue: dict, origin: str | Origin = CATALOGUE) -> None:
     sources = catalogue["sources"]
     for name, domain in catalogue["domains"].items():
         key = f"domains.{name}.sources"
-        _known(domain["sources"], sources, key, origin)
+        refuse_unknown(domain["sources"], sources, key, origin)
         for source in domain["sources"]:
             if not {"extract", "path"} & set(sources[source]):
                 raise origin.refusal(
@@ -80,7 +82,7 @@ def check_catalogue(catalogue: dict, origin: str | Origin = CATALOGUE) -> None:
                 )
     for name, gold in catalogue.get("gold", {}).items():
         for split in gold["splits"].values():
-            _known([split["source"]], sources, f"gold.{name}", origin)
+            refuse_unknown([split["source"]], sources, f"gold.{name}", origin)
 
 
 def check_models(models: dict, origin: str | Origin = MODELS) -> None:
@@ -93,31 +95,13 @@ def export(config: dict, results: str) -> None:
 
     As parameters of a rule they would train everything again when they change.
     """
-    if config.get("mirror"):
-        os.environ["JADAPT_MIRROR"] = config["mirror"]
     if config.get("tensorboard"):
         os.environ["JADAPT_TENSORBOARD"] = f"{results}/tensorboard"
 
 
-def _known(names: Iterable[str], known: Iterable[str], key: str, origin: Origin) -> None:
-    known = list(known)
-    for name in names:
-        if name not in known:
-            raise origin.refusal(key, f"unknown '{name}'{nearest(name, known)}")
-
-
-def _check_size(trainings: int, key: str, origin: Origin) -> None:
-    if trainings > MOST_TRAININGS:
-        raise origin.refusal(
-            key,
-            f"{trainings:,} trainings in one process are more than {MOST_TRAININGS:,}; "
-            "name fewer values, rates or seeds",
-        )
-
-
 def _check_base(config: dict, models: dict, origin: Origin) -> None:
     """Check that a study says how its base model is trained, or that it is trained already."""
-    _known([config["model"]], models, "model", origin)
+    refuse_unknown([config["model"]], models, "model", origin)
     pretraining = config["pretraining"]
     if not runs.is_pretrained(models[config["model"]]):
         if "learning_rate" not in pretraining:
@@ -141,7 +125,7 @@ def _check_base(config: dict, models: dict, origin: Origin) -> None:
 def _check_domains(config: dict, catalogue: dict, origin: Origin) -> None:
     """Check that every domain that a section names is one of the study and can be relied on."""
     domains = config["corpora"]["domains"]
-    _known(domains, catalogue["domains"], "corpora.domains", origin)
+    refuse_unknown(domains, catalogue["domains"], "corpora.domains", origin)
     pretraining = config["pretraining"]
     tokenization = (config["tokenization"] or {"domains": []})["domains"]
     learned = runs.tokenizer_domains(config["tokenizer"])
@@ -155,7 +139,7 @@ def _check_domains(config: dict, catalogue: dict, origin: Origin) -> None:
         (tokenization, "tokenization.domains"),
         (config["corpora"].get("maximum_documents", {}), "corpora.maximum_documents"),
     ):
-        _known(names, domains, key, origin)
+        refuse_unknown(names, domains, key, origin)
     source = pretraining["domain"]
     if source in config["sequence"]:
         raise origin.refusal(
@@ -182,10 +166,12 @@ def _check_segmentation(config: dict, catalogue: dict, origin: Origin) -> None:
     section = config.get("segmentation")
     if section is None:
         return
-    _known(filter(None, [section["gold"]]), catalogue.get("gold", {}), "segmentation.gold", origin)
+    refuse_unknown(
+        filter(None, [section["gold"]]), catalogue.get("gold", {}), "segmentation.gold", origin
+    )
     key = "segmentation.fallback.domains"
     names = section["fallback"]["domains"]
-    _known(names, config["corpora"]["domains"], key, origin)
+    refuse_unknown(names, config["corpora"]["domains"], key, origin)
     for name in names:
         domain = catalogue["domains"][name]
         if domain["language"] != "ja" or domain.get("optional"):
@@ -215,7 +201,7 @@ def _check_parts(
     """Check an entry of a tokenizer and those within it."""
     if entry["kind"] == "pretrained":
         trained = {name: model for name, model in models.items() if runs.is_pretrained(model)}
-        _known([entry["model"]], trained, f"{key}.model", origin)
+        refuse_unknown([entry["model"]], trained, f"{key}.model", origin)
     if entry["kind"] == "sentencepiece":
         for name in needed:
             if name not in entry:
@@ -228,122 +214,20 @@ def _check_parts(
 def _check_tokenization(study: dict, config: dict, models: dict, origin: Origin) -> None:
     at = "tokenization"
     known = {name: entry for name, entry in models.items() if not runs.is_pretrained(entry)}
-    _known([study["model"]], known, f"{at}.model", origin)
+    refuse_unknown([study["model"]], known, f"{at}.model", origin)
     for name, entry in study["tokenizers"].items():
         key = f"{at}.tokenizers.{name}"
         names = runs.tokenizer_domains(entry)
-        _known(names, config["corpora"]["domains"], f"{key}.domains", origin)
+        refuse_unknown(names, config["corpora"]["domains"], f"{key}.domains", origin)
         _check_parts(entry, key, models, origin)
     run = {**config["training"], **study["training"]}
-    _check_recipe(run, study["training"], f"{at}.training", study["model"], models, origin)
+    check_recipe(run, study["training"], f"{at}.training", study["model"], models, origin)
     grid = study.get("regularisation")
     if grid:
         key = f"{at}.regularisation.tokenizer"
-        _known([grid["tokenizer"]], study["tokenizers"], key, origin)
+        refuse_unknown([grid["tokenizer"]], study["tokenizers"], key, origin)
         if runs.pretrained_models(study["tokenizers"][grid["tokenizer"]]):
             raise origin.refusal(
                 key,
                 f"'{grid['tokenizer']}' cannot sample with a seed; name one of kind sentencepiece",
             )
-
-
-def _check_ablation(name: str, ablation: dict, config: dict, models: dict, origin: Origin) -> None:
-    at, run, key = f"ablations.{name}", ablation["run"], ablation["key"]
-    _known([run], config["methods"], f"{at}.run", origin)
-    if key in OF_JOB:
-        raise origin.refusal(
-            f"{at}.key",
-            f"'{key}' says what a job is given, and all values of an ablation are one job; make a "
-            "run of each value in `methods`",
-        )
-    if key in ("learning_rate", "seed", "method"):
-        raise origin.refusal(
-            f"{at}.key",
-            f"'{key}' is not varied here: each value has a grid of rates and the ablation's own "
-            f"seeds; list several rates in methods.{run}.learning_rate, or make runs of their own",
-        )
-    rates = ablation.get("learning_rate", runs.rates(config, run))
-    count = len(rates) if isinstance(rates, list) else 1
-    _check_size(count * len(ablation["values"]) * len(ablation["seeds"]), at, origin)
-    shown: dict[str, Any] = {}
-    for index, value in enumerate(ablation["values"]):
-        word = runs.variant_name(value)
-        if word in shown:
-            raise origin.refusal(
-                f"{at}.values.{index}", f"{value!r} and {shown[word]!r} are both shown as '{word}'"
-            )
-        shown[word] = value
-        try:
-            varied = runs.varied_entry(config, ablation, value)
-        except KeyError as error:
-            raise origin.refusal(
-                f"{at}.key",
-                f"'{key}' names nothing in methods.{run} or training ({error.args[0]} is missing)",
-            ) from None
-        label = f"{at}: {short(value)}"
-        where = Origin(f"{origin.of(f'{at}.values.{index}')}: {label}")
-        entries.check_entry(run, varied, config, where)
-        _check_run(run, {**runs.run_settings(config, run), **varied}, config, models, where)
-
-
-def _check_run(name: str, run: dict, config: dict, models: dict, origin: Origin) -> None:
-    key = "pretraining" if name == "base" else f"methods.{name}"
-    own = config["pretraining"] if name == "base" else config["methods"][name]
-    _check_recipe(run, own, key, config["model"], models, origin)
-    where = f"{origin.of(key)}: {key}"
-    try:
-        parallelism.check(run)
-        composition.check_fast(run)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    if run["accelerator"] == "cpu" and run["precision"] == "16-mixed":
-        # Lightning would quietly compute in bfloat16 instead.
-        raise UserError(
-            f"{where}: precision 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU"
-        )
-    _check_fast(run, where)
-
-
-def _check_recipe(run: dict, own: dict, key: str, model: str, models: dict, origin: Origin) -> None:
-    """Check lengths, batches and steps of a training, whatever it trains.
-
-    ``own`` are the settings that stand at ``key`` itself; others of ``run`` stand in `training`.
-    """
-    where = f"{origin.of(key)}: {key}"
-    longest = models[model].get("max_position_embeddings")
-    if longest and run["sequence_length"] > longest:
-        section = key if "sequence_length" in own else "training"
-        raise origin.refusal(
-            f"{section}.sequence_length",
-            f"{run['sequence_length']} is above the {longest} positions of model '{model}' "
-            "(max_position_embeddings)",
-        )
-    micro = run["micro_batch_size"] * run["devices"]
-    if run["global_batch_size"] % micro:
-        raise UserError(
-            f"{where}: global_batch_size {run['global_batch_size']} is not a multiple of "
-            f"micro_batch_size x devices = {micro}"
-        )
-    if run["warmup_steps"] >= run["steps"]:
-        raise UserError(
-            f"{where}: warmup_steps {run['warmup_steps']} leaves none of {run['steps']} steps"
-        )
-
-
-def _check_fast(run: dict, where: str) -> None:
-    """Refuse what does not go together in ``training.fast``; `where` names file and method."""
-    fast = run.get("fast", {})
-    if run["precision"] == "16-mixed" and fast.get("fused_optimiser"):
-        # It would unscale the gradients itself, after they were clipped.
-        raise UserError(
-            f"{where}: fast.fused_optimiser does not go with precision 16-mixed; "
-            "set it to false or use bf16-mixed"
-        )
-    if run["precision"].endswith("mixed") and fast.get("fuse_projections"):
-        # A product would have to cast its matrix anew in each of the passes.
-        raise UserError(
-            f"{where}: fast.fuse_projections does not go with precision {run['precision']}; "
-            "set it to false or use bf16-true"
-        )
-    if fast.get("cuda_graphs") and run["accelerator"] == "cpu":
-        raise UserError(f"{where}: fast.cuda_graphs needs a GPU; set it to false on a CPU")
