@@ -19,7 +19,7 @@ from jadapt.analysis import claim_verdicts, claims, summaries, tokenizer_tables
 from jadapt.analysis.adapted_models import TRANSFER, WITHOUT_TASK, Method, Tables, read_tables
 from jadapt.analysis.comparisons import Comparison
 from jadapt.analysis.labels import BASE
-from jadapt.analysis.numbers import Numbered, Numbers, Rows, rows, slug
+from jadapt.analysis.numbers import Form, Numbered, Numbers, Rows, rows, slug
 from jadapt.analysis.printing import (
     agreeing_digits,
     count,
@@ -344,7 +344,7 @@ def _of_configuration(numbers: Numbers, settings: dict) -> None:
     parts = ("model", "pretraining", "training", "tokenizer", "segmentation", "evaluation")
     for key, value in leaves({part: settings.get(part) for part in parts}):
         if isinstance(value, int | float) and not isinstance(value, bool):
-            form = SHARES.get(key, count if isinstance(value, int) else plain)
+            form: Form = SHARES.get(key, count if isinstance(value, int) else plain)
             numbers.add(f"setting.{key}", value, form, file=MANIFEST, key=f"settings.{key}")
     width = context.setter(settings)("model.hidden_size")
     if width:
@@ -389,7 +389,7 @@ def _of_ledger(numbers: Numbers, verdicts: pd.DataFrame, sources: dict) -> None:
 
 
 def _of_manifest(numbers: Numbers, said: dict) -> None:
-    forms = {
+    forms: dict[str, Form] = {
         "megabytes": partial(fixed, digits=0), "runs": count, "jobs": count,
         "process_hours": significant, "cpu_hours": significant, "gpu_hours": significant,
         "training_share": WHOLE_PERCENT, "search_share": WHOLE_PERCENT,
