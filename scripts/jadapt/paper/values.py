@@ -44,7 +44,10 @@ STATISTICS = "scripts/jadapt/analysis/statistics.py"
 DYNAMICS = "scripts/jadapt/analysis/dynamics.py"
 WHOLE_PERCENT = partial(percent, digits=0)
 # Settings that are shares; others are printed as whole numbers or as they are.
-SHARES = {"pretraining.trace.share": percent, "segmentation.network.dropout": WHOLE_PERCENT}
+SHARES: dict[str, Form] = {
+    "pretraining.trace.share": percent,
+    "segmentation.network.dropout": WHOLE_PERCENT,
+}
 
 
 def collect(
@@ -193,7 +196,9 @@ def _of_comparison(numbers: Numbers, item: Comparison, where: Places) -> None:
     numbers.add(f"{item.name}.loss", item.loss, estimated, where.loss(*pair), BIT)
     for key, value in (("gain_p", item.gain_p), ("loss_p", item.loss_p)):
         if math.isfinite(value):
-            numbers.add(f"{item.name}.{key}", value, p_value, where.measure(key, pair[0]), "1")
+            numbers.add(
+                f"{item.name}.{key}", value, p_value, where.measure(key, pair[0]) or (), "1"
+            )
     costs = rows("efficiency", method=pair)
     ratio = partial(fixed, digits=2)
     numbers.add(f"{item.name}.speed_ratio", item.speed_ratio, ratio, costs, "ratio")
