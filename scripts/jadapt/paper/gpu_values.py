@@ -50,8 +50,8 @@ def add(numbers: Numbers, card: dict[str, Any]) -> None:
         of = _part(SPEED, BATCHES, METHODS)
         numbers.add(f"card.utilisation.{slug(each['label'])}", each["share"], percent, of, "share")
     if card["waiting"] is not None:
-        of, form = _part(SPEED, BATCHES, METHODS), partial(percent, digits=2)
-        numbers.add("card.waiting", card["waiting"], form, of, "share")
+        of = _part(SPEED, BATCHES, METHODS)
+        numbers.add("card.waiting", card["waiting"], partial(percent, digits=2), of, "share")
     numbers.add("card.gains_repeats", card["gains_repeats"], count, _part(GAINS))
     for each in card["gains"]:
         name = f"card.gains.{slug(each['label'])}"
