@@ -7,6 +7,14 @@ from jadapt.config import runs
 from jadapt.config import validation as study_settings
 from jadapt.config import yaml_files
 from jadapt.core.errors import one_line
+from jadapt.evaluation.metrics import registry as metrics
+from jadapt.evaluation.metrics.base import (
+    KnownMetric,
+    Metric,
+    ScriptMetric,
+    SequenceMetric,
+    TextMetric,
+)
 from jadapt.methods import registry
 from jadapt.workflow import code_hash, slurm
 
@@ -67,7 +75,9 @@ def code(*parts):
 
 def presenting(*parts):
     """The same for what readers see: labels, colours and words of the study's methods count."""
-    return code_hash.checksum(*parts, *ALL_METHODS_CODE, presentation=True)
+    return code_hash.checksum(
+        *parts, *ALL_METHODS_CODE, *metrics.modules_of(Metric), presentation=True
+    )
 
 
 def notebook_code(name):
@@ -124,7 +134,13 @@ def search_code(run):
 
 def evaluation_code(run):
     """What the evaluation of a run follows."""
-    return code("evaluate.py", *methods_code(run))
+    measured = metrics.modules_of(TextMetric, ScriptMetric)
+    return code("evaluate.py", *methods_code(run), *measured)
+
+
+def collection_code():
+    """What the table of metrics follows: those that compare the stages of a run as well."""
+    return code("collect.py", *metrics.modules_of(KnownMetric, SequenceMetric))
 
 
 def chosen_rate(run):

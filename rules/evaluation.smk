@@ -83,7 +83,7 @@ rule metrics:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("collect.py"),
+        code=collection_code(),
         known=KNOWN,
     message:
         "Collecting the metrics"

@@ -11,7 +11,7 @@ import numpy as np
 from jadapt.core import checksums
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
-from jadapt.evaluation.likelihood import evaluate
+from jadapt.evaluation.likelihood import evaluate, text_rows
 from jadapt.methods import loading
 from jadapt.tokenization.tokenizers import Tokenizer
 
@@ -83,11 +83,11 @@ class Stages:
                 if told:
                     method.for_task(model, task_index(domain, self.settings["known"], trained))
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                for metric in tally.metrics():
+                for metric in text_rows(tally):
                     yield task, domain, *metric
                 if told:
                     method.for_task(model, None)
                     tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                    name, *rest = tally.metrics()[0]
-                    yield task, domain, f"{name}_without_task", *rest
+                    for metric in text_rows(tally, told=False):
+                        yield task, domain, *metric
             print(f"{directory}: evaluated", file=sys.stderr, flush=True)
