@@ -95,3 +95,20 @@ class SequenceMetric(Metric):
     def value(self, matrix: np.ndarray) -> tuple[float, int]:
         """Return the metric and its divisor."""
         raise NotImplementedError
+
+
+class TaskMetric(Metric):
+    """Of a downstream task, whose file asks for it by its key.
+
+    Attributes:
+        harness: what lm-evaluation-harness calls it.
+        chance: what guessing reaches; None where it follows from the number of choices.
+    """
+
+    harness: ClassVar[str]
+    chance: ClassVar[float | None] = None
+    splits = (TEST,)
+
+    def standard_error(self, value: float, n: int) -> float:
+        """Return the standard error of a share of ``n`` items, where the harness has none."""
+        return (value * (1 - value) / (n - 1)) ** 0.5
