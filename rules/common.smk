@@ -13,8 +13,10 @@ from jadapt.evaluation.metrics.base import (
     Metric,
     ScriptMetric,
     SequenceMetric,
+    TaskMetric,
     TextMetric,
 )
+from jadapt.evaluation.tasks import definition as task_definition
 from jadapt.methods import registry
 from jadapt.workflow import code_hash, slurm
 
@@ -24,6 +26,9 @@ with one_line():
     MODELS = yaml_files.read_yaml(f"{workflow.basedir}/config/models.yaml")
     config = study_settings.validate(
         config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
+    )
+    TASKS = task_definition.of_study(
+        config["evaluation"].get("tasks", []), CATALOGUE["sources"]
     )
     SITE = slurm.read_site(Path(workflow.basedir, slurm.SITE_FILE))
     CLAIMS = "config/claims.yaml"
@@ -61,6 +66,8 @@ _TOKENIZER_FILE = runs.tokenizer_file(config["tokenizer"])
 TOKENIZER = f"{RESULTS}/tokenizer/{_TOKENIZER_FILE}"
 TOKENIZER_META = f"{RESULTS}/tokenizer/tokenizer_meta.json"
 EVALUATED = config["evaluation"]["domains"]
+TASK_FOLDERS = [f"{RESULTS}/tasks/{task}" for task in TASKS]
+TRAINED_DOMAINS = list(dict.fromkeys([*runs.base_domains(config), *config["sequence"]]))
 # A study without the section has no table of segmentation.
 SEGMENTATION = config.get("segmentation")
 TOKENIZERS = list((config["tokenization"] or {}).get("tokenizers", []))
@@ -134,8 +141,10 @@ def search_code(run):
 
 def evaluation_code(run):
     """What the evaluation of a run follows."""
-    measured = metrics.modules_of(TextMetric, ScriptMetric)
-    return code("evaluate.py", *methods_code(run), *measured)
+    kinds = [TextMetric, ScriptMetric, *([TaskMetric] if TASKS else [])]
+    # The harness is imported where there are tasks only.
+    suite = ["jadapt.evaluation.tasks.suite"] if TASKS else []
+    return code("evaluate.py", *methods_code(run), *suite, *metrics.modules_of(*kinds))
 
 
 def collection_code():

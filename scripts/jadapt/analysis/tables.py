@@ -130,6 +130,14 @@ TOKENIZERS = {
     "unit": TEXT,
     "n": NUMBER,
 }
+TASKS = {**METRICS, "standard_error": NUMBER}
+TASK_DATA = {
+    "study": TEXT,
+    "task": TEXT,
+    "domain": TEXT,
+    "measure": TEXT,
+    "value": NUMBER,
+}
 WHOSE_WORDS = ("reference", "gold")
 
 
@@ -185,6 +193,19 @@ def read_tokenizers(path: str | Path) -> pd.DataFrame:
     return frame
 
 
+def read_tasks(path: str | Path) -> pd.DataFrame:
+    """Read ``tasks.csv``: one row a method, seed, stage of training, downstream task and metric.
+
+    ``chance`` and ``majority`` are methods with seed 0 and no stage.
+    """
+    return _read(path, TASKS, may_be_empty=True)
+
+
+def read_task_data(path: str | Path) -> pd.DataFrame:
+    """Read ``task_data.csv``: one row a downstream task, measure and, where it has one, domain."""
+    return _read(path, TASK_DATA)
+
+
 # Tables of measurements that a study may have, and what reads each.
 READERS = {
     "metrics": read_metrics,
@@ -194,6 +215,8 @@ READERS = {
     "grid": read_grid,
     "segmentation": read_segmentation,
     "tokenizers": read_tokenizers,
+    "tasks": read_tasks,
+    "task_data": read_task_data,
     "card": gpu_benchmark.read,
 }
 

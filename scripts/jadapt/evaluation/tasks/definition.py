@@ -8,6 +8,7 @@ before any model is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -117,6 +118,18 @@ def read(name: str, where: str, folder: Path = FOLDER) -> Task:
     return parse(read_yaml(path), f"config/tasks/{path.name}")
 
 
+def of_study(names: Iterable[str], sources: Container[str]) -> dict[str, Task]:
+    """Read the tasks of a study, whose sources must be in the catalogue; else a `UserError`."""
+    tasks = {name: read(name, "evaluation.tasks") for name in names}
+    for name, task in tasks.items():
+        if task.data.source not in sources:
+            raise UserError(
+                f"config/tasks/{name}.yaml: data.source: unknown source '{task.data.source}'; add "
+                "it to config/corpora.yaml"
+            )
+    return tasks
+
+
 def parse(content: dict, origin: str) -> Task:
     """Check the content of a task's file; ``origin`` is named in messages."""
     try:
@@ -127,9 +140,8 @@ def parse(content: dict, origin: str) -> Task:
         hint = ""
         if first["type"] == "extra_forbidden":
             hint = nearest(str(first["loc"][-1]), Task.model_fields)
-        raise UserError(
-            f"{origin}: {f'{key}: ' if key else ''}{first['msg'].removeprefix('Value error, ')}{hint}"
-        ) from error
+        place = f"{origin}: {key}: " if key else f"{origin}: "
+        raise UserError(f"{place}{first['msg'].removeprefix('Value error, ')}{hint}") from error
     for metric in task.metrics:
         found = METRICS.get_or_refuse(metric, f"{origin}: metrics")
         if not issubclass(found, TaskMetric):

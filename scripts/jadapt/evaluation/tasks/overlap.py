@@ -1,9 +1,9 @@
 """Whether the texts of a task occur in text that models were trained on.
 
 The unit is the word in English and the character in Japanese, which is written without spaces,
-after normalisation: NFKC, lower case, nothing but letters and digits. An item counts as contaminated
-where a run of `RUN` units of its text occurs in one training document; a shorter text, where it
-occurs as a whole. Below `LEAST` units an occurrence says nothing, and the item is counted apart.
+after normalisation: NFKC, lower case, nothing but letters and digits. An item is contaminated where
+a run of `RUN` units of its text occurs in one training document; a shorter text, where it occurs as
+a whole. Below `LEAST` units an occurrence says nothing, and the item is counted apart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import regex
 
@@ -32,22 +31,16 @@ def units(text: str, language: str) -> tuple[str, ...] | str:
     return tuple(plain.split(" ")) if language == "en" else plain.replace(" ", "")
 
 
-@dataclass(frozen=True)
-class Overlap:
-    """How many items of a task occur in a training text."""
-
-    items: int
-    contaminated: int
-    too_short: int
-
-
 class Index:
-    """The texts of one task, to be looked for in training text."""
+    """The texts of one task, to be looked for in training text.
+
+    ``found`` holds the places of the texts that occurred, ``too_short`` counts those of which it
+    would say nothing.
+    """
 
     def __init__(self, texts: Sequence[str], language: str) -> None:
         self.language = language
         self.length, self.least = RUN[language], LEAST[language]
-        self.items = len(texts)
         self.too_short = 0
         self.found: set[int] = set()
         self._runs: dict[Sequence, set[int]] = defaultdict(set)
@@ -74,7 +67,3 @@ class Index:
                 for short, number in self._starts.get(own[place : place + self.least], ()):
                     if own[place : place + len(short)] == short:
                         self.found.add(number)
-
-    def overlap(self) -> Overlap:
-        """Return the counts so far."""
-        return Overlap(self.items, len(self.found), self.too_short)

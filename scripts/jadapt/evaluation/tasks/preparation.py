@@ -93,7 +93,7 @@ def _without_repetitions(
         elif item.choices.count(item.choices[item.gold]) > 1 if item.choices else False:
             ambiguous += 1
         else:
-            kept.setdefault((text, *sorted(item.choices)), item)
+            kept.setdefault((text, normalised(item.text), *sorted(item.choices)), item)
     counts[f"{kind}_overlapping"], counts[f"{kind}_ambiguous"] = overlapping, ambiguous
     counts[f"{kind}_repeated"] = len(items) - overlapping - ambiguous - len(kept)
     return list(kept.values())

@@ -43,7 +43,7 @@ def _records(lines: Iterable[bytes], origin: str) -> Iterator[dict]:
 
 
 def _zip_json_lines(path: Path, _: str | None) -> Iterator[dict]:
-    """Read every ``.jsonl`` of an archive, in the order of their names, copies of macOS left out."""
+    """Read every ``.jsonl`` of an archive, sorted by name; macOS's copies are left out."""
     with zipfile.ZipFile(path) as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".jsonl") and not name.startswith("__MACOSX"):

@@ -63,9 +63,7 @@ def render(task: Task, record: dict, origin: str) -> Item:
     key = "doc_to_choice" if task.doc_to_choice is not None else "doc_to_contexts"
     choices = item.texts(key)
     if len(choices) < 2 or not all(choices):
-        raise item.error(
-            key, "the template loses the answer: fewer than two choices, or empty ones"
-        )
+        raise item.error(key, "the template loses the answer: empty or too few choices")
     gold = item.gold(choices)
     if isinstance(task.doc_to_target, int):
         choices, gold = _reordered(choices, gold)
@@ -81,12 +79,11 @@ def render(task: Task, record: dict, origin: str) -> Item:
 
 def _reordered(choices: list[str], gold: int) -> tuple[list[str], int]:
     """Order choices by their checksums: a model without a preference takes the first."""
-    order = sorted(
-        range(len(choices)),
-        key=lambda place: hashlib.sha256(
-            "\0".join([choices[place], *sorted(choices)]).encode()
-        ).digest(),
-    )
+
+    def rank(place: int) -> bytes:
+        return hashlib.sha256("\0".join([choices[place], *sorted(choices)]).encode()).digest()
+
+    order = sorted(range(len(choices)), key=rank)
     return [choices[place] for place in order], order.index(gold)
 
 
