@@ -73,6 +73,7 @@ def data_table(study: str, folders: Sequence[Path], corpora: Mapping[str, Path])
     for folder, record in records.items():
         at = (study, record["task"])
         rows += [(*at, "", measure, count) for measure, count in record["counts"].items()]
+        rows.append((*at, "", "prompt_version", record["definition"]["metadata"]["version"]))
         rows.append((*at, "", "too_short_to_look_for", indices[folder].too_short))
         rows += [(*at, domain, "contaminated", count) for domain, count in counts[folder]]
     return pd.DataFrame(rows, columns=DATA_COLUMNS)

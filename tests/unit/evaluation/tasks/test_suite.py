@@ -4,18 +4,22 @@ import json
 import math
 import random
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
 
 import task_example
 import tiny_model
+from adapting import applied, randomise
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_jsonl
 from jadapt.evaluation.tasks import definition, folders, suite
 from jadapt.evaluation.tasks.generation import greedy
 from jadapt.evaluation.tasks.harness_model import Encoder, HarnessModel
 from jadapt.evaluation.tasks.suite import Suite
+from jadapt.methods.peft.houlsby import Houlsby
+from jadapt.methods.peft.prefix import Prefix
 from jadapt.models import scratch
 
 NAMES = definition.names()
@@ -246,3 +250,32 @@ def test_a_task_out_of_reach_is_left_out(tmp_path, capsys):
     assert Suite([tmp_path], Bytes(), seed=0, batch_tokens=9).evaluate(tiny()) == ([], {})
     assert "task piqa: no network; left out" in capsys.readouterr().err
     assert "lm_eval" in sys.modules
+
+
+WRAPPING = [
+    Houlsby({"bottleneck": 5, "activation": "silu", "init_std": 0.01, "train_norms": True}),
+    Prefix({"length": 3, "init_std": 0.5}),
+]
+
+
+@pytest.mark.parametrize("method", WRAPPING, ids=["houlsby", "prefix"])
+def test_a_wrapped_model_is_read_without_padding_in_between(method, tmp_path):
+    model = randomise(applied(method, tiny(longest=1024)))
+    for name in ("jsquad", "openbookqa"):
+        (tmp_path / name).mkdir()
+        folder, _ = task_example.prepare(name, tmp_path / name, limit=4)
+        large = Suite([folder], Bytes(), seed=0, batch_tokens=20000)
+        found = large.evaluate(model, method)
+        assert found == Suite([folder], Bytes(), seed=0, batch_tokens=1).evaluate(model, method)
+
+
+def test_a_method_that_keeps_something_a_task_is_told_that_this_is_none(prepared):
+    class Telling:
+        keeps_tasks = True
+        told: ClassVar[list] = []
+
+        def for_task(self, model, index):
+            self.told.append(index)
+
+    Suite([prepared["jblimp"]], Bytes(), seed=0, batch_tokens=999).evaluate(tiny(), Telling())
+    assert Telling.told == [None]
