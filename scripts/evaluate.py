@@ -4,24 +4,19 @@ downstream tasks, while each is in memory."""
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jadapt.core import tables
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, load_settings, named_path, write_json
+from jadapt.core.files import load_settings, named_path, write_json
 from jadapt.training.distributed import gpus
 
 if TYPE_CHECKING:
     from jadapt.evaluation.tasks.suite import Suite
     from jadapt.tokenization.tokenizers import Tokenizer
-
-COLUMNS = (
-    "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
-)  # fmt: skip
-TASK_COLUMNS = (*COLUMNS, "standard_error")
 
 
 def main() -> None:
@@ -66,6 +61,9 @@ def evaluate(settings: dict, arguments: argparse.Namespace) -> None:
         records: dict[str, dict] = {}
         run_columns = (arguments.study, arguments.method, seed)
 
+        def written(row: tuple, columns: tuple = run_columns) -> tuple:
+            return (*columns, *(repr(cell) if isinstance(cell, float) else cell for cell in row))
+
         def put(task: str, loaded: tuple, rows: list = own, kept: dict = records) -> None:
             scores, kept[task] = suite.evaluate(*loaded)
             rows += [(task, *astuple(score)) for score in scores]
@@ -77,9 +75,9 @@ def evaluate(settings: dict, arguments: argparse.Namespace) -> None:
         )
         target = arguments.output / f"seed{seed}"
         if suite:
-            write_rows(f"{target}.tasks.csv", TASK_COLUMNS, run_columns, own)
-            write_json(f"{target}.tasks.json", records)
-        write_rows(f"{target}.csv", COLUMNS, run_columns, rows)
+            write_json(Path(f"{target}.tasks.json"), records)
+            tables.TASKS.write(Path(f"{target}.tasks.csv"), map(written, own))
+        tables.METRICS.write(Path(f"{target}.csv"), map(written, rows))
 
 
 def _suite(settings: dict, folders: list[Path], tokenizer: Tokenizer) -> Suite:
@@ -93,16 +91,6 @@ def _suite(settings: dict, folders: list[Path], tokenizer: Tokenizer) -> Suite:
         seed=settings["task_seed"],
         batch_tokens=settings["batch_size"] * settings["sequence_length"],
     )
-
-
-def write_rows(path: str, columns: tuple, run_columns: tuple, rows: list[tuple]) -> None:
-    """Write a part of a table, whole or not at all; numbers keep all their digits."""
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            cells = (repr(cell) if isinstance(cell, float) else cell for cell in row)
-            writer.writerow((*run_columns, *cells))
 
 
 if __name__ == "__main__":

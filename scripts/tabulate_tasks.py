@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, named_path
+from jadapt.core.files import named_path
+from jadapt.core.tables import TASK_DATA, TASKS
 from jadapt.evaluation.tasks import tables
 
 
@@ -25,10 +26,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.table == "scores":
         frame = tables.scores_table(given.study, given.evaluations, given.tasks)
+        TASKS.write_frame(given.output, frame)
     else:
         frame = tables.data_table(given.study, given.tasks, dict(given.corpora))
-    with atomic(given.output) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+        TASK_DATA.write_frame(given.output, frame)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 
 from jadapt.core.errors import UserError
+from jadapt.core.tables import METRICS
 from jadapt.evaluation.metrics.base import KnownMetric, SequenceMetric
 from jadapt.evaluation.metrics.registry import of_kind
 
 BASE = "base"
 BITS = "bits_per_byte"
 SEQUENCE = "sequence"
-COLUMNS = [
-    "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
-]  # fmt: skip
 
 
 def sequence_of(table: pd.DataFrame) -> list[str]:
@@ -90,4 +88,4 @@ def transfer_rows(table: pd.DataFrame, known: str) -> pd.DataFrame:
                 at = (study, method, seed, tasks[-1], SEQUENCE)
                 value, divisor = metric.value(matrix)
                 rows.append((*at, metric.key, value, metric.unit, divisor))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(METRICS.header))

@@ -9,15 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from jadapt.core.files import read_json, read_jsonl
+from jadapt.core.tables import TASK_DATA, TASKS
 from jadapt.evaluation.metrics.registry import METRICS
 from jadapt.evaluation.tasks.folders import ITEMS, RECORD
 from jadapt.evaluation.tasks.overlap import Index
-
-SCORE_COLUMNS = [
-    "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
-    "standard_error",
-]  # fmt: skip
-DATA_COLUMNS = ["study", "task", "domain", "measure", "value"]
 
 
 def scores_table(study: str, evaluations: Sequence[Path], folders: Sequence[Path]) -> pd.DataFrame:
@@ -40,8 +35,8 @@ def scores_table(study: str, evaluations: Sequence[Path], folders: Sequence[Path
                 unit = METRICS[metric].unit
                 rows.append((study, name, 0, "", record["task"], metric, repr(value), unit, n, ""))
     parts = [
-        pd.DataFrame(rows, columns=SCORE_COLUMNS),
-        *(pd.read_csv(path, dtype=str, keep_default_na=False) for path in evaluations),
+        pd.DataFrame(rows, columns=TASKS.header),
+        *(TASKS.read_text(path) for path in evaluations),
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -76,7 +71,7 @@ def data_table(study: str, folders: Sequence[Path], corpora: Mapping[str, Path])
         rows.append((*at, "", "prompt_version", record["definition"]["metadata"]["version"]))
         rows.append((*at, "", "too_short_to_look_for", indices[folder].too_short))
         rows += [(*at, domain, "contaminated", count) for domain, count in counts[folder]]
-    return pd.DataFrame(rows, columns=DATA_COLUMNS)
+    return pd.DataFrame(rows, columns=TASK_DATA.header)
 
 
 def _texts(path: Path) -> Iterator[str]:
