@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from jadapt.core.registry import Registry
-from jadapt.evaluation.metrics.base import Metric
+from jadapt.evaluation.metrics.base import Metric, TaskMetric
 
 METRICS = Registry(
     "metric",
@@ -44,13 +44,15 @@ def declaration(name: str) -> type[Metric] | None:
 
 
 def names(scripts: Iterable[str]) -> list[str]:
-    """Return the names of all metrics, one for each script where a metric is of scripts.
+    """Return the names of metrics in ``metrics.csv``, one a script where a metric is of scripts.
 
     The one of the known language is named without it: ``retention``.
     """
     scripts = tuple(scripts)
     found: list[str] = []
-    for key in METRICS:
+    for key, metric in METRICS.items():
+        if issubclass(metric, TaskMetric):
+            continue
         if "{script}" in key:
             found += [key.format(script=script) for script in scripts]
         else:
