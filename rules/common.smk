@@ -7,6 +7,16 @@ from jadapt.config import runs
 from jadapt.config import validation as study_settings
 from jadapt.config import studies
 from jadapt.core.errors import one_line
+from jadapt.evaluation.metrics import registry as metrics
+from jadapt.evaluation.metrics.base import (
+    KnownMetric,
+    Metric,
+    ScriptMetric,
+    SequenceMetric,
+    TaskMetric,
+    TextMetric,
+)
+from jadapt.evaluation.tasks import definition as task_definition
 from jadapt.methods import registry
 from jadapt.workflow import code_hash, settings_files, slurm
 
@@ -20,6 +30,9 @@ with one_line():
     config = studies.settings(STUDY_FILES, workflow.config_settings.config_args or [])
     CATALOGUE = studies.read_catalogue()
     MODELS = studies.read_models()
+    TASKS = task_definition.of_study(
+        config["evaluation"].get("tasks", []), CATALOGUE["sources"]
+    )
     SITE = slurm.read_site(Path(workflow.basedir, slurm.SITE_FILE))
     CLAIMS = "config/claims.yaml"
     PUBLISHED = published_claims.read(
@@ -46,6 +59,8 @@ _TOKENIZER_FILE = runs.tokenizer_file(config["tokenizer"])
 TOKENIZER = f"{RESULTS}/tokenizer/{_TOKENIZER_FILE}"
 TOKENIZER_META = f"{RESULTS}/tokenizer/tokenizer_meta.json"
 EVALUATED = config["evaluation"]["domains"]
+TASK_FOLDERS = [f"{RESULTS}/tasks/{task}" for task in TASKS]
+TRAINED_DOMAINS = list(dict.fromkeys([*runs.base_domains(config), *config["sequence"]]))
 # A study without the section has no table of segmentation.
 SEGMENTATION = config.get("segmentation")
 TOKENIZERS = list((config["tokenization"] or {}).get("tokenizers", []))
@@ -60,7 +75,9 @@ def code(*parts):
 
 def presenting(*parts):
     """The same for what readers see: labels, colours and words of the study's methods count."""
-    return code_hash.checksum(*parts, *ALL_METHODS_CODE, presentation=True)
+    return code_hash.checksum(
+        *parts, *ALL_METHODS_CODE, *metrics.modules_of(Metric), presentation=True
+    )
 
 
 def notebook_code(name):
@@ -117,7 +134,15 @@ def search_code(run):
 
 def evaluation_code(run):
     """What the evaluation of a run follows."""
-    return code("evaluate.py", *methods_code(run))
+    kinds = [TextMetric, ScriptMetric, *([TaskMetric] if TASKS else [])]
+    # The harness is imported where there are tasks only.
+    suite = ["jadapt.evaluation.tasks.suite"] if TASKS else []
+    return code("evaluate.py", *methods_code(run), *suite, *metrics.modules_of(*kinds))
+
+
+def collection_code():
+    """What the table of metrics follows: those that compare the stages of a run as well."""
+    return code("collect.py", *metrics.modules_of(KnownMetric, SequenceMetric))
 
 
 def chosen_rate(run):

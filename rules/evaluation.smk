@@ -3,6 +3,7 @@ EVALUATION = as_json(
     {
         **{k: config["evaluation"][k] for k in ("maximum_tokens", "batch_size")},
         "source_domain": SOURCE_DOMAIN,
+        **({"task_seed": config["evaluation"].get("task_seed", 0)} if TASKS else {}),
         "sequence_length": config["training"]["sequence_length"],
         "threads": config["training"]["threads"],
         "accelerator": config["training"]["accelerator"],
@@ -25,8 +26,16 @@ for _runs, _seeds in [
             tokenizer=TOKENIZER,
             runs=run_files("run.json", _seeds),
             tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
+            downstream=TASK_FOLDERS,
         output:
             [f"{RESULTS}/evaluation/{{run}}/seed{seed}.csv" for seed in _seeds],
+            # The harness's own results lie beside the scores.
+            downstream=[
+                f"{RESULTS}/evaluation/{{run}}/seed{seed}.tasks.{kind}"
+                for seed in _seeds
+                for kind in ("csv", "json")
+                if TASKS
+            ],
         log:
             f"{LOGS}/evaluate/{{run}}/{job_name('seeds', _seeds)}.log",
         benchmark:
@@ -54,6 +63,7 @@ for _runs, _seeds in [
             tasks=lambda wildcards: tasks_of(wildcards.run),
             tokens=[f"{domain}={RESULTS}/tokens/{domain}/test" for domain in EVALUATED],
             tokenizer=subpath(input.tokenizer, parent=True),
+            downstream=["--downstream", *TASK_FOLDERS] if TASKS else [],
             folder=subpath(output[0], parent=True),
         message:
             "Evaluating {wildcards.run}"
@@ -61,7 +71,8 @@ for _runs, _seeds in [
             "python scripts/evaluate.py --study {params.study:q} --method {wildcards.run:q}"
             " --seeds {params.seeds} --settings {params.settings:q} --base {params.base:q}"
             " --runs {params.runs:q} --tasks {params.tasks:q} --tokenizer {params.tokenizer:q}"
-            " --tokens {params.tokens:q} --output {params.folder:q} > {log:q} 2>&1"
+            " --tokens {params.tokens:q} {params.downstream:q} --output {params.folder:q}"
+            " > {log:q} 2>&1"
 
 
 EVALUATIONS = [f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()]
@@ -91,7 +102,7 @@ rule metrics:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("collect.py"),
+        code=collection_code(),
         source_domain=SOURCE_DOMAIN,
         files=SETTINGS_FILES.add(
             "evaluations.txt", lambda: settings_files.lines(EVALUATIONS)

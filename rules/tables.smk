@@ -17,6 +17,7 @@ ABSENT = {
     *(["grid"] if not SEARCH_TABLES else []),
     *(["segmentation"] if not SEGMENTATION else []),
     *(["tokenizers"] if not TOKENIZERS else []),
+    *(["tasks", "task_data"] if not TASKS else []),
 }
 TABLES = {
     name: f"{RESULTS}/{name}.csv"
@@ -28,6 +29,8 @@ TABLES = {
         "grid",
         "segmentation",
         "tokenizers",
+        "tasks",
+        "task_data",
     )
     if name not in ABSENT
 }
@@ -83,7 +86,7 @@ if Path(released.CARD_RECORD).is_file():
 CLAIMABLE = {
     name: path
     for name, path in READ.items()
-    if name not in ("segmentation", "tokenizers", "card")
+    if name not in ("segmentation", "tokenizers", "card", "tasks", "task_data")
 }
 
 # What notebooks may read: the tables of measurements, and the verdicts that follow from them.

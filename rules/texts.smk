@@ -47,10 +47,11 @@ def fetched_models(entry):
 
 
 def only_optional(source):
-    """Whether everything that reads this source can do without it: gold segmentation can, models
-    and most domains cannot."""
+    """Whether everything that reads this source can do without it: gold segmentation and downstream
+    tasks can, models and most domains cannot."""
     users = [domain for domain, names in SOURCES_OF.items() if source in names]
-    return bool(users or source in GOLD_SOURCES) and all(
+    others = {*GOLD_SOURCES, *(task.data.source for task in TASKS.values())}
+    return bool(users or source in others) and all(
         CATALOGUE["domains"][domain].get("optional", False) for domain in users
     )
 

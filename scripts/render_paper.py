@@ -36,6 +36,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
     parser.add_argument("--segmentation", type=Path, help="the study's segmentation.csv, if any")
     parser.add_argument("--tokenizers", type=Path, help="the study's tokenizers.csv, if any")
+    for name in ("tasks", "task_data"):
+        parser.add_argument(f"--{name}", type=Path, help=f"the study's {name}.csv, if any")
     parser.add_argument("--card", type=Path, help="record of what was measured on a GPU, if any")
     parser.add_argument("--manifest", type=Path, help="the study's manifest: data and cost")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
@@ -55,7 +57,7 @@ def main() -> None:
     for path in (arguments.template, arguments.bibliography, literature):
         if not path.is_file():
             raise UserError(f"{path}: no such file")
-    names = (*NEEDED, "grid", "segmentation", "tokenizers", "card")
+    names = (*NEEDED, "grid", "segmentation", "tokenizers", "tasks", "task_data", "card")
     measured = read_tables({name: getattr(arguments, name) for name in names})
     known = numbers.read(arguments.numbers)
     verdicts = tables.read_claims(arguments.claims)

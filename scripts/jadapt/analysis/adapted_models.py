@@ -38,6 +38,8 @@ class Tables:
     grid: pd.DataFrame | None = None
     segmentation: pd.DataFrame | None = None
     tokenizers: pd.DataFrame | None = None
+    tasks: pd.DataFrame | None = None
+    task_data: pd.DataFrame | None = None
     card: pd.DataFrame | None = None
 
 
@@ -46,7 +48,7 @@ NEEDED = tuple(field.name for field in fields(Tables) if field.default is MISSIN
 
 
 def read_tables(paths: Mapping[str, str | Path | None]) -> Tables:
-    """Read tables of a study, given by name; a study need not have (a path of) the last four.
+    """Read tables of a study, given by name; a study need not have (a path of) the last six.
 
     Raises:
         UserError: a file is missing or no such table; it is named.

@@ -19,23 +19,13 @@ from simpleeval import InvalidExpression, SimpleEval
 
 from jadapt.analysis.labels import SCRIPTS, known_runs, split_name
 from jadapt.core.errors import UserError, nearest
+from jadapt.evaluation.metrics.registry import names
 
 # Roles of domains, the same in every study: the mean over the tasks, the base model's own domain,
 # and the sequence as a whole.
 TASKS, SOURCE, SEQUENCE = "tasks", "source_domain", "sequence"
 # What the evaluation measures; `retention` stands for that of the base model's own domain.
-MEASURED = (
-    "bits_per_byte",
-    "bits_per_byte_without_task",
-    "bits_per_character",
-    "perplexity",
-    "next_character_accuracy",
-    *(f"next_character_accuracy_{script}" for script in SCRIPTS),
-    "retention",
-    "average_bits_per_byte",
-    "backward_transfer",
-    "forward_transfer",
-)
+MEASURED = tuple(names(SCRIPTS))
 COSTS = (
     "parameters",
     "trainable_parameters",

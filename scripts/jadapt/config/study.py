@@ -15,6 +15,7 @@ from jadapt.config.fields import (
     Name,
     Names,
     Section,
+    Seed,
     Seeds,
     StudyName,
     Text,
@@ -88,6 +89,12 @@ class Evaluation(Section):
     task_ids: bool
     """Whether a model is told which task a text belongs to. Methods that keep something for each
     task need it."""
+    tasks: Annotated[list[Name], Field(max_length=1000), *UNIQUE] = Field(default_factory=list)
+    """Downstream tasks that every model is put to, files of config/tasks/."""
+    task_items: Annotated[int, Field(ge=2, le=10**7)] | None = None
+    """Items of each task, a fixed subset; null, the default, takes all."""
+    task_seed: Seed = 0
+    """Seed of the subset and of the examples in prompts; 0 by default."""
 
 
 class StudySettings(Section):

@@ -10,7 +10,7 @@ import pandas as pd
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json
 from jadapt.core.tables import CURVES, EFFICIENCY, GRID, METRICS
-from jadapt.evaluation.transfer import transfer_rows
+from jadapt.evaluation.transfer import known_rows, transfer_rows
 
 CURVE_METRICS = ("training_loss", "learning_rate", "gradient_norm")
 
@@ -19,27 +19,18 @@ SAME_MODEL = 1e-3
 
 
 def metrics_table(paths: list[Path], known: str) -> pd.DataFrame:
-    """Concatenate the evaluations and add ``{known}_retention`` and the measures of transfer.
+    """Concatenate the evaluations and add the rows that compare stages with each other.
 
-    Retention is the base model's bits per byte on the known language divided by the run's: 1 when
-    nothing was forgotten, less when the text has become more surprising. The average over the
-    sequence and the transfers are defined in `jadapt.evaluation.transfer`; the order of the tasks
-    is that in which the evaluations name them.
+    Those of the known language come first, then those of whole sequences
+    (`jadapt.evaluation.transfer`); the order of the tasks is that in which the evaluations name
+    them.
     """
     parts = [pd.read_csv(path, float_precision="round_trip") for path in paths]
     for path, part in zip(paths, parts, strict=True):
         METRICS.check(part.columns, path)
     table = pd.concat(parts)
-    loss = table[(table.metric == "bits_per_byte") & (table.evaluated_on == known)]
-    before = loss[loss.method == "base"]
-    if len(before) != 1:
-        raise UserError(f"metrics: expected one base model on '{known}', found {len(before)}")
-    retention = loss[loss.method != "base"].copy()
-    retention["metric"] = f"{known}_retention"
-    retention["value"] = before.value.item() / retention["value"]
-    retention["unit"] = "ratio"
+    parts = [table, known_rows(table, known), transfer_rows(table, known)]
     # Empty parts would change the types of the columns.
-    parts = [table, retention, transfer_rows(table, known)]
     return pd.concat([part for part in parts if len(part)])
 
 

@@ -184,8 +184,8 @@ class Search:
         result = []
         for domain, rows in self.rows.items():
             tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-            metrics = {name: (value, unit, n) for name, value, unit, n in tally.metrics()}
-            result.append([domain, "bits_per_byte", *metrics["bits_per_byte"]])
+            bits = tally.bits / tally.bytes
+            result.append([domain, "bits_per_byte", bits, "bit/byte", tally.bytes])
         return result
 
     def _rows(self, domain: str, settings: dict) -> list[dict[str, np.ndarray]]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from transformers import PreTrainedModel
 
 from jadapt.core import checksums
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
-from jadapt.evaluation.likelihood import evaluate
+from jadapt.evaluation.likelihood import evaluate, text_rows
 from jadapt.methods import loading
+from jadapt.methods.base import Method
 from jadapt.tokenization.tokenizers import Tokenizer
 
 Measured = tuple[str, str, str, float, str, int]
+Loaded = tuple[PreTrainedModel, Method | None]
 
 
 def task_index(domain: str, known: str, trained: list[str]) -> int | None:
@@ -61,7 +64,9 @@ class Stages:
                 )
             )
 
-    def evaluate(self, models: dict[str, Path]) -> Iterator[Measured]:
+    def evaluate(
+        self, models: dict[str, Path], further: Callable[[str, Loaded], None] | None = None
+    ) -> Iterator[Measured]:
         """Yield (trained_through, evaluated_on, metric, value, unit, n) for a run's models.
 
         A method that keeps parameters per task is told the task of each text; its
@@ -69,6 +74,7 @@ class Stages:
 
         Args:
             models: one folder per task, in the order of training.
+            further: is called with the task and its model after its texts, while it is in memory.
         """
         trained: list[str] = []
         for task, directory in models.items():
@@ -85,11 +91,13 @@ class Stages:
                         model, task_index(domain, self.settings["source_domain"], trained)
                     )
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                for metric in tally.metrics():
+                for metric in text_rows(tally):
                     yield (task, domain, *metric)
                 if told:
                     told.for_task(model, None)
                     tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                    name, value, unit, n = tally.metrics()[0]
-                    yield task, domain, f"{name}_without_task", value, unit, n
+                    for metric in text_rows(tally, told=False):
+                        yield (task, domain, *metric)
+            if further is not None:
+                further(task, (model, method))
             print(f"{directory}: evaluated", file=sys.stderr, flush=True)
