@@ -146,7 +146,7 @@ def test_a_metric_of_sequences_in_one_file_appears_in_the_collected_table(instal
 def test_a_metric_without_a_unit_is_refused(installed):
     source = NATS_PER_TOKEN.replace('    unit = "nat/token"\n', "")
     installed(source, "nats_per_token", "NatsPerToken")
-    with pytest.raises(UserError, match="metric 'nats_per_token' declares no `unit`"):
+    with pytest.raises(UserError, match="metric 'nats_per_token': declares no `unit`"):
         list(text_rows(tally()))
 
 

@@ -9,11 +9,21 @@ from typing import TypeVar
 from jadapt.core.registry import Registry
 from jadapt.evaluation.metrics.base import Metric, TaskMetric
 
+
+def _incomplete(metric: type) -> str | None:
+    """Return what a metric lacks; unit and direction may be those of the metric it derives from."""
+    for attribute in ("unit", "direction"):
+        if not getattr(metric, attribute, None):
+            return f"declares no `{attribute}`; add it to the class (docs/extending.md)"
+    return None
+
+
 METRICS = Registry(
     "metric",
     ("jadapt.evaluation.metrics",),
     "jadapt.metrics",
-    required=("label", "unit", "direction"),
+    required=("label",),
+    refuse=_incomplete,
 )
 
 KNOWN = "{known}_"
