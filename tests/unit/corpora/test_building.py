@@ -112,6 +112,27 @@ def test_more_data_moves_no_document(tmp_path):
     assert all(before[name] == after[name] for name in common)
 
 
+def test_works_are_built_as_passages(tmp_path):
+    works = "".join(
+        json.dumps({"ja": sentence(100 * work + n), "id": work}) + "\n"
+        for work in range(60)
+        for n in range(20)
+    )
+    settings, fetched = prepare(tmp_path, {"own.jsonl": works}, passage_characters=250)
+    # The sentences of this test are alike.
+    near = settings["cleaning"]["near_duplicates"] | {"enabled": False}
+    settings["cleaning"] = settings["cleaning"] | {"near_duplicates": near}
+    manifest = build("long", settings, fetched, tmp_path / "corpus")
+    records = [each for split in documents(tmp_path / "corpus").values() for each in split]
+    assert leaks({"long": tmp_path / "corpus"}) == []
+    assert max(len(record["ja"]) for record in records) <= 250
+    # Twenty sentences of 20 characters and a line break: eleven, then nine.
+    assert sorted({record["ja"].count("\n") + 1 for record in records}) == [9, 11]
+    assert manifest["policy"]["passage_characters"] == 250
+    steps = {step["step"]: step for step in manifest["cleaning"]}
+    assert steps["passages"] == {"step": "passages", "removed": 1080, "remaining": 120}
+
+
 def test_the_same_english_is_in_the_same_split_of_every_domain(tmp_path):
     settings, fetched = prepare(tmp_path, {"own.jsonl": pairs(200)})
     build("japanese", settings, fetched, tmp_path / "japanese")
