@@ -16,6 +16,7 @@ from jadapt.corpora.building import build
 from jadapt.corpora.documents import Member, Reading
 from jadapt.corpora.fetching import fetch
 from jadapt.corpora.formats import EXTRACTORS
+from jadapt.corpora.purity import WIDTH, overlap
 from jadapt.corpora.splits import SPLITS, leaks
 from jadapt.corpora.urls import pinned_files
 
@@ -52,7 +53,43 @@ def test_a_pinned_source_is_read_without_loss(name):
     assert len(documents) + left_out == reading.records
     text = "\n".join(getattr(document, reading.language) for document in documents)
     assert len(text) > sum(map(len, (member.data for member in members))) / 9
-    assert not re.search(r"<unk>|@[-,.]@|\[SEP\]|</|&\w+;|［＃|《|Question: ", text)
+    assert not re.search(r"<unk>|@[-,.]@|\[SEP\]|</|&\w+;|［＃|《|Passage: ", text)
+
+
+def texts(name, language, count):
+    """The documents of some files of a source."""
+    entry = CORPORA["sources"][name]
+    pins = pinned_files(name, entry)
+    members = [
+        Member(pin["path"], (MIRROR / pin["path"]).read_bytes())
+        for pin in random.Random(1).sample(pins, min(len(pins), count))
+    ]
+    kind, reading = entry["extract"]["format"], Reading(name, language)
+    return [
+        getattr(each, language) for each in EXTRACTORS[kind](members, entry["extract"], reading)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("domain", "used"),
+    [
+        ("wikipedia_en", "standard_ebooks"),
+        ("wikipedia_ja", "aozora"),
+        ("wikipedia_ja", "aozora_more"),
+    ],
+)
+def test_neutral_text_is_not_in_what_is_remembered_or_trained_on(domain, used):
+    language = CORPORA["domains"][domain]["language"]
+    measured = [
+        text for name in CORPORA["domains"][domain]["sources"] for text in texts(name, language, 9)
+    ]
+    # Of the books some; the rule `purity` compares all that a study uses.
+    found = overlap(measured, texts(used, language, 100), WIDTH[language])
+    assert found.documents > 2000
+    assert (found.shared, found.overlapping) == (0, 0)
+    # The same measure finds a passage that is there.
+    planted = overlap(measured, [f"{measured[5]} and more"], WIDTH[language])
+    assert planted.overlapping >= 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Paragraphs of works and pages, joined to passages."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extracting import extract
@@ -42,6 +42,7 @@ def test_a_long_paragraph_is_cut_after_a_sentence():
 PARAGRAPHS = st.lists(st.text("あ。」aA. !?", max_size=60).map(str.strip), max_size=8)
 
 
+@settings(deadline=None)
 @given(PARAGRAPHS, st.integers(1, 40))
 def test_nothing_is_lost_and_nothing_is_too_long(paragraphs, limit):
     found = texts(passages(work(*paragraphs), "ja", limit))
@@ -49,6 +50,7 @@ def test_nothing_is_lost_and_nothing_is_too_long(paragraphs, limit):
     assert "".join("".join(found).split()) == "".join("".join(paragraphs).split())
 
 
+@settings(deadline=None)
 @given(PARAGRAPHS, st.integers(60, 200))
 def test_passages_end_where_paragraphs_end(paragraphs, limit):
     found = SEPARATOR.join(texts(passages(work(*paragraphs), "ja", limit)))

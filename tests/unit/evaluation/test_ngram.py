@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jadapt.evaluation.ngram import CHARACTERS, NGram, bits_per_byte, code_points
@@ -42,6 +42,7 @@ def arrays(documents):
     return [np.array(document, np.int64) for document in documents]
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS, st.integers(1, 5))
 def test_probabilities_are_those_of_the_formula(training, other, order):
     model, probability = NGram(arrays(training), order, ALPHABET), slow(training, order, ALPHABET)
@@ -55,6 +56,7 @@ def test_probabilities_are_those_of_the_formula(training, other, order):
         assert nats == pytest.approx(expected, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, st.lists(st.integers(0, 4), max_size=5), st.integers(1, 4))
 def test_the_probabilities_of_what_may_follow_sum_to_one(training, context, order):
     model = NGram(arrays(training), order, ALPHABET)
@@ -63,6 +65,7 @@ def test_the_probabilities_of_what_may_follow_sum_to_one(training, context, orde
     assert min([*known, other, end]) > 0
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS, st.integers(1, 4))
 def test_a_part_of_a_long_model_is_the_short_model(training, other, order):
     long, short = (NGram(arrays(training), size, ALPHABET) for size in (5, order))
