@@ -108,7 +108,7 @@ def methods_code(run):
 
 
 ALL_METHODS_CODE = sorted(
-    {module for run in ["base", *RUNS] for module in methods_code(run)}
+    {name for run in ["base", *RUNS] for name in methods_code(run)}
 )
 
 

@@ -7,6 +7,7 @@ wildcard_constraints:
 localrules:
     figure,
     table,
+    numbers,
     paper,
 
 
@@ -82,9 +83,42 @@ rule table:
         " {input.notebook:q} {output.notebook:q} > {log:q} 2>&1"
 
 
+# Every number that the text and its tables print, by name: `make trace` looks it up.
+rule numbers:
+    input:
+        tables=READ.values(),
+        claims=LEDGER,
+        sources=CLAIMS,
+        manifest=MANIFEST,
+        literature="paper/literature.yaml",
+    output:
+        NUMBERS,
+    log:
+        f"{LOGS}/numbers.log",
+    benchmark:
+        f"{BENCHMARKS}/numbers.tsv"
+    conda:
+        environment("paper")
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=presenting("compute_numbers.py"),
+        settings=as_json(SETTINGS),
+        tables=[f"--{name}={path}" for name, path in READ.items()],
+    message:
+        "Computing the numbers of the paper"
+    shell:
+        "python scripts/compute_numbers.py {params.tables:q} --claims {input.claims:q}"
+        " --sources {input.sources:q} --manifest {input.manifest:q}"
+        " --settings {params.settings:q} --literature {input.literature:q} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule paper:
     input:
         tables=READ.values(),
+        numbers=NUMBERS,
         claims=LEDGER,
         sources=CLAIMS,
         manifest=MANIFEST,
@@ -125,6 +159,7 @@ rule paper:
         "Setting the paper"
     shell:
         "python scripts/render_paper.py --study {params.study:q} {params.tables:q}"
+        " --numbers {input.numbers:q}"
         " --claims {input.claims:q} --sources {input.sources:q} --manifest {input.manifest:q}"
         " --figures {params.figures:q} --tables {params.table_folder:q}"
         " --settings {params.settings:q} --template {input.template:q}"

@@ -1,10 +1,9 @@
 # The tables of a study, computed here or released, and the notebooks that read them.
 import itertools
-import json
 import sys
 from pathlib import Path
 
-from jadapt.core import released
+from jadapt.core import notebooks, released
 from jadapt.core.errors import UserError, nearest, one_line
 
 SEARCH_TABLES = [
@@ -78,14 +77,15 @@ CLAIMABLE = {
 LEDGER = f"{RESULTS}/claims.csv"
 READABLE = {**READ, "claims": LEDGER}
 
-NOTEBOOKS = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))["metadata"]["jadapt"]
-    for path in sorted(Path(workflow.basedir, "notebooks").glob("*.ipynb"))
-}
-ALL_NOTEBOOKS = NOTEBOOKS
+# The numbers of the paper, by name.
+NUMBERS = f"{RESULTS}/numbers.csv"
+
+ALL_NOTEBOOKS = notebooks.declared(
+    Path(workflow.basedir, "notebooks"), [*TABLES, *ABSENT, "card", "claims"]
+)
 NOTEBOOKS = {
     name: facts
-    for name, facts in NOTEBOOKS.items()
+    for name, facts in ALL_NOTEBOOKS.items()
     if set(facts["tables"]) <= set(READABLE)
     and set(facts.get("parts", [])) <= CARD_PARTS
 }

@@ -5,25 +5,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jadapt.core import tables
 from jadapt.core.errors import run
-from jadapt.core.files import atomic
 from jadapt.evaluation import collection
 
 
 def main() -> None:
     """Parse the command line and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    tables = parser.add_subparsers(dest="table", required=True)
-    metrics = tables.add_parser("metrics", help="from the evaluations of the runs")
+    kinds = parser.add_subparsers(dest="table", required=True)
+    metrics = kinds.add_parser("metrics", help="from the evaluations of the runs")
     metrics.add_argument("--known", required=True, help="domain whose retention is reported")
     metrics.add_argument("--evaluations", type=Path, nargs="+", required=True)
-    efficiency = tables.add_parser("efficiency", help="from run.json of the runs")
-    curves = tables.add_parser("curves", help="from train.jsonl of the runs")
+    efficiency = kinds.add_parser("efficiency", help="from run.json of the runs")
+    curves = kinds.add_parser("curves", help="from train.jsonl of the runs")
     for table in (efficiency, curves):
         table.add_argument("--study", required=True)
         table.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json files")
     curves.add_argument("--logs", type=Path, nargs="+", required=True, help="train.jsonl files")
-    grid = tables.add_parser("grid", help="from the searches and ablations")
+    grid = kinds.add_parser("grid", help="from the searches and ablations")
     grid.add_argument("--tables", type=Path, nargs="+", required=True)
     for table in (metrics, efficiency, curves, grid):
         table.add_argument("--output", type=Path, required=True)
@@ -36,8 +36,7 @@ def main() -> None:
         frame = collection.grid_table(arguments.tables)
     else:
         frame = collection.curves_table(arguments.logs, arguments.runs, arguments.study)
-    with atomic(arguments.output) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+    tables.MEASURED[arguments.table].write_frame(arguments.output, frame)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
+from jadapt.core import tables
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, load_settings, named_path
+from jadapt.core.files import load_settings, named_path
 from jadapt.training.distributed import gpus
-
-COLUMNS = (
-    "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
-)  # fmt: skip
 
 
 def main() -> None:
@@ -50,15 +46,14 @@ def evaluate(settings: dict, arguments: argparse.Namespace) -> None:
     for seed in arguments.seeds:
         models = arguments.runs / f"seed{seed}" / "models"
         rows = stages.evaluate({task: models / task for task in arguments.tasks})
-        with (
-            atomic(arguments.output / f"seed{seed}.csv") as temporary,
-            open(temporary, "w", encoding="utf-8", newline="") as stream,
-        ):
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            run_columns = (arguments.study, arguments.method, seed)
-            for task, domain, metric, value, unit, n in rows:
-                writer.writerow((*run_columns, task, domain, metric, repr(value), unit, n))
+        run_columns = (arguments.study, arguments.method, seed)
+        tables.METRICS.write(
+            arguments.output / f"seed{seed}.csv",
+            (
+                (*run_columns, task, domain, metric, repr(value), unit, n)
+                for task, domain, metric, value, unit, n in rows
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from jadapt.core.errors import run
-from jadapt.core.files import atomic
+from jadapt.core.tables import SEGMENTATION
 from jadapt.segmentation import load, reference
 from jadapt.segmentation.base import BILSTM_CRF, Segmenter
-from jadapt.segmentation.scoring import COLUMNS, score, words_of
+from jadapt.segmentation.scoring import score, words_of
 
 
 def main() -> int:
@@ -35,18 +34,14 @@ def main() -> int:
         "reference": meta["name"],
         "gold": str(meta["gold"]).lower(),
     }
-    with (
-        atomic(arguments.output) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        for seed, segmenter in segmenters(arguments, meta):
-            measured = score(segmenter, texts, seen)
-            who = {"segmenter": segmenter.name, "seed": seed}
-            for row in measured.rows():
-                table.writerow(shared | who | row | {"metric": prefix + row["metric"]})
-            print(f"{segmenter.name}: F1 {measured.f1():.4f}", file=sys.stderr)
+    rows = []
+    for seed, segmenter in segmenters(arguments, meta):
+        measured = score(segmenter, texts, seen)
+        who = {"segmenter": segmenter.name, "seed": seed}
+        for row in measured.rows():
+            rows.append(shared | who | row | {"metric": prefix + row["metric"]})
+        print(f"{segmenter.name}: F1 {measured.f1():.4f}", file=sys.stderr)
+    SEGMENTATION.write(arguments.output, rows)
     return 0
 
 

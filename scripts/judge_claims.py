@@ -8,7 +8,7 @@ from pathlib import Path
 from jadapt.analysis import claim_verdicts, claims
 from jadapt.analysis.adapted_models import NEEDED, read_tables
 from jadapt.core.errors import run
-from jadapt.core.files import atomic
+from jadapt.core.tables import CLAIMS
 
 
 def main() -> None:
@@ -27,8 +27,7 @@ def main() -> None:
     published = claims.read(arguments.claims, arguments.domains)
     measured = read_tables({name: getattr(arguments, name) for name in (*NEEDED, "grid")})
     frame = claim_verdicts.judge(published, measured, arguments.unmet)
-    with atomic(arguments.output) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+    CLAIMS.write_frame(arguments.output, frame)
 
 
 if __name__ == "__main__":

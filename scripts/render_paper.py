@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from jadapt.analysis import claim_verdicts, claims, tables
+import pandas as pd
+
+from jadapt.analysis import claim_verdicts, claims, numbers, printed_tables, tables
 from jadapt.analysis.adapted_models import NEEDED, read_tables
 from jadapt.analysis.markup import typst
-from jadapt.analysis.printing import present
+from jadapt.analysis.numbers import Numbered
 from jadapt.analysis.statements import statements
 from jadapt.core.errors import UserError, run
 from jadapt.core.files import atomic, load_settings, read_json, write_text
+from jadapt.paper import cell_values
 from jadapt.paper import context as paper_context
-from jadapt.paper.template import Typst, compile_pdf, render
+from jadapt.paper.template import Typst, compile_pdf, render, speaking
 
 
 def parse() -> argparse.Namespace:
@@ -25,6 +29,7 @@ def parse() -> argparse.Namespace:
     for name in NEEDED:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
+    parser.add_argument("--numbers", type=Path, required=True, help="the study's numbers.csv")
     parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
     parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
     parser.add_argument("--segmentation", type=Path, help="the study's segmentation.csv, if any")
@@ -50,27 +55,40 @@ def main() -> None:
             raise UserError(f"{path}: no such file")
     names = (*NEEDED, "grid", "segmentation", "tokenizers", "card")
     measured = read_tables({name: getattr(arguments, name) for name in names})
+    known = numbers.read(arguments.numbers)
+    verdicts = tables.read_claims(arguments.claims)
     context = paper_context.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))
-    ) | {
-        "ledger": claim_verdicts.summary(
-            tables.read_claims(arguments.claims), claims.read_sources(arguments.sources)
-        )
-    }
+    )
+    context |= speaking(known, context["findings"])
+    context["ledger"] = claim_verdicts.summary(verdicts, claims.read_sources(arguments.sources))
     if arguments.manifest:
         context["statement"] = statements(read_json(arguments.manifest))
     folder = arguments.output.resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".paper.", dir=folder) as name:
         scratch = Path(name)
-        build(arguments, context, scratch)
+        build(arguments, context, printer(arguments.tables, known, verdicts), scratch)
         pdf = compile_pdf(scratch / "paper.typ")
         publish(scratch, folder)
     with atomic(arguments.output) as temporary:
         temporary.write_bytes(pdf)
 
 
-def build(arguments: argparse.Namespace, context: dict, scratch: Path) -> None:
+def printer(folder: Path, known: Numbered, verdicts: pd.DataFrame) -> Callable[[str], Typst]:
+    """Return what prints a table of a folder, each number in it by its name."""
+
+    def table(name: str) -> Typst:
+        frame = tables.load_table(folder / f"{name}.csv")
+        keys = printed_tables.keys(name, frame, verdicts)
+        return Typst(typst(cell_values.checked(name, frame, keys, known.printed)))
+
+    return table
+
+
+def build(
+    arguments: argparse.Namespace, context: dict, table: Callable[[str], Typst], scratch: Path
+) -> None:
     """Write ``paper.typ`` into ``scratch`` with the figures and the bibliography that it uses."""
     (scratch / "figures").mkdir()
 
@@ -78,9 +96,6 @@ def build(arguments: argparse.Namespace, context: dict, scratch: Path) -> None:
         path = paper_context.figure_path(arguments.figures, name)
         shutil.copyfile(path, scratch / "figures" / path.name)
         return Typst(f'image("figures/{path.name}", width: {width})')
-
-    def table(name: str) -> Typst:
-        return Typst(typst(present(tables.load_table(arguments.tables / f"{name}.csv"))))
 
     context = {**context, "study": arguments.study, "figure": figure, "table": table}
     write_text(scratch / "paper.typ", render(arguments.template, context))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 from pathlib import Path
 
+from jadapt.core import tables
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, load_settings, named_path, write_json
+from jadapt.core.files import load_settings, named_path, write_json
 from jadapt.training.distributed import launching
 
 
@@ -33,7 +33,7 @@ def main() -> None:
 def search(settings: dict, arguments: argparse.Namespace) -> None:
     """Train and evaluate every point; write the table and the choice, if this is the first of as
     many processes as there are devices."""
-    from jadapt.evaluation.search import COLUMNS, Search
+    from jadapt.evaluation.search import Search
     from jadapt.tokenization import tokenizers
     from jadapt.training.distributed import ranks
 
@@ -48,13 +48,7 @@ def search(settings: dict, arguments: argparse.Namespace) -> None:
     rows, choices = points.run()
     if not ranks.is_rank_zero():
         return
-    with (
-        atomic(arguments.table) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    tables.GRID.write(arguments.table, rows)
     if arguments.choice:
         write_json(arguments.choice, {"learning_rate": choices[settings["variants"][0]["name"]]})
     shutil.rmtree(arguments.checkpoints)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, load_settings, named_path
-
-COLUMNS = (
-    "study", "tokenizer", "variant", "seed", "domain", "script", "metric", "value", "unit", "n",
-    "reference", "gold",
-)  # fmt: skip
+from jadapt.core.files import load_settings, named_path
+from jadapt.core.tables import TOKENIZER_MEASURES, TOKENIZERS
 
 
 def main() -> None:
@@ -34,24 +30,22 @@ def main() -> None:
     folders = dict(arguments.tokenizers)
     models = TokenizerModels(load_settings(arguments.settings), folders, arguments.checkpoints)
     trained = list(models.run())
-    with (
-        atomic(arguments.output) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for name, folder in folders.items():
-            with open(folder / "measures.csv", encoding="utf-8", newline="") as measures:
-                for row in csv.DictReader(measures):
-                    writer.writerow((arguments.study, name, "", 0, *row.values()))
-        for point, (domain, metric, value, unit, n) in trained:
-            writer.writerow(
-                (
-                    arguments.study, point.tokenizer, point.variant, point.seed, domain, "all",
-                    metric, repr(math.nan if value is None else value), unit, n, "", "",
-                )
-            )  # fmt: skip
+    TOKENIZERS.write(arguments.output, rows(arguments.study, folders, trained))
     shutil.rmtree(arguments.checkpoints)
+
+
+def rows(study: str, folders: dict[str, Path], trained: list) -> Iterator[tuple]:
+    """Yield what was measured of the tokenizers themselves, then of the models with them."""
+    for name, folder in folders.items():
+        path = folder / "measures.csv"
+        measures = TOKENIZER_MEASURES.read_text(path)
+        TOKENIZER_MEASURES.check(measures.columns, path)
+        for row in measures.itertuples(index=False, name=None):
+            yield study, name, "", 0, *row
+    for point, (domain, metric, value, unit, n) in trained:
+        value = repr(math.nan if value is None else value)
+        who = (study, point.tokenizer, point.variant, point.seed)
+        yield *who, domain, "all", metric, value, unit, n, "", ""
 
 
 if __name__ == "__main__":

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import shutil
 import sys
 from pathlib import Path
 
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, load_settings, named_path
+from jadapt.core.files import load_settings, named_path
+from jadapt.core.tables import TOKENIZER_MEASURES
 
 # Speeds are of one core. The library reads this when it is loaded.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-COLUMNS = ("domain", "script", "metric", "value", "unit", "n", "reference", "gold")
 
 
 def main() -> None:
@@ -56,14 +54,13 @@ def main() -> None:
     rows = tokenizer_study.prepare(
         entry, materials, splits, settings, arguments.output, arguments.reference
     )
-    with (
-        atomic(arguments.output / "measures.csv") as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for domain, script, metric, value, *rest in rows:
-            writer.writerow((domain, script, metric, repr(value), *rest))
+    TOKENIZER_MEASURES.write(
+        arguments.output / "measures.csv",
+        (
+            (domain, script, metric, repr(value), *rest)
+            for domain, script, metric, value, *rest in rows
+        ),
+    )
     print(f"{arguments.output}: {len(rows)} measures", file=sys.stderr)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, read_json
-from jadapt.corpora.tables import COLUMNS, corpora_rows
+from jadapt.core.files import read_json
+from jadapt.core.tables import CORPORA
+from jadapt.corpora.tables import corpora_rows
 
 
 def main() -> int:
@@ -19,13 +19,7 @@ def main() -> int:
     parser.add_argument("manifests", nargs="+", type=Path, metavar="MANIFEST")
     arguments = parser.parse_args()
     rows = corpora_rows(arguments.study, map(read_json, arguments.manifests))
-    with (
-        atomic(arguments.output) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    CORPORA.write(arguments.output, rows)
     return 0
 
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
+import sys
 from pathlib import Path
-from typing import Any
 
-from jadapt.analysis import claims
-from jadapt.analysis.adapted_models import READERS, read_tables
-from jadapt.analysis.printing import significant
-from jadapt.config import studies, yaml_files
-from jadapt.core import released
+from jadapt.analysis import numbers
+from jadapt.analysis.numbers import Number, Numbered, read_rows
+from jadapt.config import studies
+from jadapt.core import notebooks, released
 from jadapt.core.errors import UserError, nearest, run
-from jadapt.core.files import load_settings, read_json, sha256_file
-from jadapt.figures import metadata
-from jadapt.release import numbers, origins, trace
+from jadapt.core.files import sha256_file
+from jadapt.release import trace
 
-TEMPLATE = Path("paper/paper.typ.j2")
-CLAIMS = Path("config/claims.yaml")
-LITERATURE = "paper/literature.yaml"
 # Printed text, as against a name.
-TEXT = re.compile(r"[<−-]?\s?\d")
+TEXT = re.compile(r"[<=−-]?\s?\d")
+PRINTED = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?: × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
+MANY = 40
 
 
 def main() -> None:
@@ -56,14 +54,15 @@ def published(study: studies.Study) -> tuple[Path, dict]:
 
 def trace_figure(name: str, study: studies.Study, folder: Path, manifest: dict) -> None:
     """Print the chain from the files of a figure or table to the runs and the text."""
-    notebooks = {path.stem: path for path in Path("notebooks").glob("*.ipynb")}
-    if name not in notebooks:
-        raise UserError(f"figure '{name}': unknown{nearest(name, notebooks)}")
-    facts = read_json(notebooks[name])["metadata"]["jadapt"]
+    known = notebooks.declared(Path("notebooks"), list(trace.TABLES))
+    if name not in known:
+        raise UserError(f"figure '{name}': unknown{nearest(name, known)}")
+    facts = known[name]
     print(f"{facts['kind']} {name}")
     for path in sorted(study.results.glob(f"{facts['kind']}s/{name}.*")):
         print(f"  {path}: sha256 {sha256_file(path)}")
-    print(f"made by\n  {notebooks[name]}: sha256 {sha256_file(notebooks[name])}")
+    notebook = Path("notebooks", f"{name}.ipynb")
+    print(f"made by\n  {notebook}: sha256 {sha256_file(notebook)}")
     names = [table for table in facts["tables"] if table in manifest["tables"]]
     if "card" in facts["tables"] and not names:
         raise UserError(f"{facts['kind']} '{name}': {released.CARD} holds nothing yet")
@@ -71,8 +70,8 @@ def trace_figure(name: str, study: studies.Study, folder: Path, manifest: dict) 
         names = [table for table in manifest["tables"] if table != "card"]
     print_tables(names, folder, manifest)
     found = [
-        (run["run"], run["seed"], table)
-        for table in names if table in trace.BEHIND for run in manifest["runs"]
+        (each["run"], each["seed"], table)
+        for table in names if trace.TABLES[table].behind for each in manifest["runs"]
     ]  # fmt: skip
     print_rest(found, names, study, manifest)
 
@@ -106,87 +105,86 @@ def print_rest(found: list, names: list[str], study: studies.Study, manifest: di
     print("\n".join(trace.inputs(manifest)))
 
 
-def read_paper(study: studies.Study, folder: Path, manifest: dict) -> numbers.Paper:
-    """Return the numbers of the paper, from the tables that the manifest names."""
-    there = [name for name in READERS if name in manifest["tables"]]
-    paths = {name: trace.table_file(name, folder) for name in there}
-    ledger = claims.read(CLAIMS, yaml_files.read_yaml(Path("config/corpora.yaml"))["domains"])
-    return numbers.Paper(
-        origins.Sources(
-            read_tables(paths),
-            manifest["settings"],
-            load_settings(LITERATURE),
-            ledger,
-            ledger.unmet(study.config),
-            manifest,
-            TEMPLATE,
-            study.name,
-        )
-    )
+def read_numbers(study: studies.Study, folder: Path, manifest: dict) -> Numbered:
+    """Return the numbers of the study's paper; of a release that is not built here, from its
+    tables."""
+    path = study.results / "numbers.csv"
+    if path.is_file():
+        return numbers.read(path)
+    print(f"note: {path} is not there (snakemake numbers); computing it", file=sys.stderr)
+    from jadapt.paper import values
+
+    return values.of_release(folder, manifest)
 
 
 def trace_number(name: str, study: studies.Study, folder: Path, manifest: dict) -> None:
     """Print the chain of a number, or what every number is that is printed so."""
-    paper = read_paper(study, folder, manifest)
-    if not TEXT.match(name):
-        print_number(paper.number(name), paper, study, folder, manifest)
+    known = read_numbers(study, folder, manifest)
+    if name in known:
+        print_number(known[name], study, folder, manifest)
         return
-    found = paper.printed_as(name)
+    if not TEXT.match(name):
+        raise UserError(f"number '{name}': not in the paper{nearest(name, known)}")
+    found = printed_as(name, known)
     if len(found) == 1:
-        print_number(paper.number(found[0].name), paper, study, folder, manifest)
+        print_number(found[0], study, folder, manifest)
         return
     print(f"{len(found)} numbers are printed so; make trace NUMBER={found[0].name} prints a chain")
-    for each in found:
-        number = paper.number(each.name)
-        print(f"{number.name} = {shown(number.value)}, printed as {each.text} by {each.place}")
-        print(f"  {trace.briefly(number, manifest)}")
+    for number in found:
+        print(f"{number.name} = {number.value!r}, printed as {number.printed}")
+        print(f"  from {number.table} {number.rows}")
 
 
-def print_number(
-    number: origins.Number, paper: numbers.Paper, study: studies.Study, folder: Path, manifest: dict
-) -> None:
-    """Print the chain from a number to template, table rows, evaluations, runs and text."""
-    print(f"number {number.name} = {shown(number.value)}")
-    if number.note:
-        print(f"  {number.note}")
-    print("printed by")
-    for place in paper.places(number.name) or ["no line of this paper by this name"]:
-        print(f"  {place}")
-    cells = trace.cells(number)
-    names = [part.table for part in cells] or list(number.tables)
+def printed_as(text: str, known: Numbered) -> list[Number]:
+    """Return the numbers that are printed so.
+
+    Raises:
+        UserError: no number is; the nearest are given.
+    """
+    wanted = text.strip().replace("-", "−")
+    by_text: dict[str, list[Number]] = {}
+    for number in known.values():
+        for part in {number.printed, *PRINTED.findall(number.printed)}:
+            by_text.setdefault(part, []).append(number)
+    if wanted not in by_text:
+        near = difflib.get_close_matches(wanted, by_text, n=3, cutoff=0.5)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UserError(f"number '{text}': the paper has no such number{hint}")
+    return by_text[wanted]
+
+
+def print_number(number: Number, study: studies.Study, folder: Path, manifest: dict) -> None:
+    """Print the chain from a number to table rows, runs and text."""
+    known = number.low == number.low
+    ends = f", from {number.low!r} to {number.high!r}" if known else ""
+    unit = f" {number.unit}" if number.unit else ""
+    print(f"number {number.name} = {number.value!r}{unit}{ends}")
+    print(f"printed as\n  {number.printed}")
     print("computed by")
-    for script in trace.scripts(number, names):
-        print(f"  {script}: sha256 {sha256_file(script)}")
-    for file in number.files:
-        path = folder / file if file == released.MANIFEST else Path(file)
-        print(f"from file\n  {path}: sha256 {sha256_file(path)}")
+    for script in trace.scripts(number):
+        print(f"  {script}: sha256 {sha256_file(Path(script))}")
+    of = read_rows(number.rows)
+    if not of:
+        path = folder / number.table if number.table == released.MANIFEST else Path(number.table)
+        print(f"from file\n  {path}, {number.rows}: sha256 {sha256_file(path)}")
+    names = [name for name in number.table.split() if name in manifest["tables"]]
     if names:
         print_tables(names, folder, manifest)
-    for part in cells:
-        of_card = part.table == "card"
-        print(f"rows of {released.CARD}, by part" if of_card else f"rows of {part.table}.csv")
-        # What all rows of a card have in common is told once, below.
-        common = ["study", *(("device", "commit", "shape", "versions") if of_card else ())]
-        text = part.rows.drop(columns=common, errors="ignore").assign(line=part.lines)
-        if of_card:
-            text = text.dropna(axis="columns", how="all")
-        print(text.to_string(index=False))
-    print_rest(trace.runs_behind(cells, number, manifest), names, study, manifest)
-
-
-def shown(value: Any) -> str:
-    """Return a number, or an estimate with the half-width of its interval."""
-    if isinstance(value, tuple):
-        parts = [part for part in value if part == part and not isinstance(part, str)]
-        return " ± ".join(map(str, parts)) or str(value[0])
-    if hasattr(value, "half_width"):
-        half = f" ± {significant(value.half_width)}" if value.has_interval else ""
-        return f"{value.mean!r}{half} (n = {value.n})"
-    return repr(value)
+    for part in of:
+        print(f"rows of {part.table}: {part}")
+        found = trace.found_rows(part, folder)
+        for file, line, row in found[:MANY]:
+            cells = (f"{key}={value}" for key, value in row.items() if value and key != "study")
+            print(f"  {file}:{line}: {', '.join(cells)}")
+        if len(found) > MANY:
+            print(f"  and {len(found) - MANY} more")
+    print_rest(trace.runs_behind(of, folder), names, study, manifest)
 
 
 def trace_file(path: Path, manifest: dict) -> None:
     """Print what a figure file says about itself and whether the study is the one it is from."""
+    from jadapt.figures import metadata
+
     found = metadata.read(path)
     print(f"{path}: figure {found['name']} of study {found['study']}, {found['results']} results")
     print(f"  drawn by commit {found['commit']}")

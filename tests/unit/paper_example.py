@@ -1,5 +1,6 @@
 """Made-up studies and their papers: as files that the script sets, and as text only."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import released_example
 import reporting_example as example
 from jadapt.analysis import (
+    adapted_models,
     claim_verdicts,
     claims,
     dynamics,
@@ -20,8 +22,9 @@ from jadapt.analysis import (
     transfer_tables,
 )
 from jadapt.core.files import load_settings
-from jadapt.paper import context
-from jadapt.paper.template import Typst, render
+from jadapt.core.tables import CORPORA
+from jadapt.paper import context, values
+from jadapt.paper.template import Typst, render, speaking
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "paper" / "paper.typ.j2"
@@ -120,6 +123,15 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
         (folder / "tokenizers.csv").unlink()
     for name, frame in printed.items():
         tables.save_table(frame, folder / "tables" / name, caption=name)
+    paths = {name: folder / f"{name}.csv" for name in tables.READERS}
+    values.collect(
+        adapted_models.read_tables({name: path for name, path in paths.items() if path.exists()}),
+        configured(methods),
+        load_settings(str(ROOT / "paper" / "literature.yaml")),
+        tables.read_claims(folder / "claims.csv"),
+        claims.read_sources(CLAIMS),
+        made,
+    ).write(folder / "numbers.csv")
     return folder
 
 
@@ -135,7 +147,7 @@ def set_paper(
     options |= {"figures": "figures", "tables": "tables", "study": "example_1"}
     options |= {"template": TEMPLATE, "bibliography": BIBLIOGRAPHY, "output": output}
     options |= {"settings": "settings.json", "claims": "claims.csv", "sources": CLAIMS}
-    options |= {"manifest": "manifest.json"} | changes
+    options |= {"manifest": "manifest.json", "numbers": "numbers.csv"} | changes
     command = [sys.executable, str(ROOT / "scripts" / "render_paper.py")]
     command += [f"--{name}={value}" for name, value in options.items()]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -144,7 +156,7 @@ def set_paper(
 def measured(methods, seeds, tasks, searched=True) -> context.Tables:
     made = [example.metrics, example.efficiency, example.curves]
     frames = [make(list(methods), list(seeds), list(tasks)) for make in made]
-    corpora = example.corpora(list(tasks))
+    corpora = CORPORA.read(io.StringIO(example.corpora(list(tasks)).to_csv(index=False)))
     grid = example.grid(list(methods), list(tasks)) if searched else None
     if searched:
         grid["selected"] = grid["selected"] == "true"
@@ -156,9 +168,13 @@ def measured(methods, seeds, tasks, searched=True) -> context.Tables:
 def text_of(found: context.Tables, methods) -> str:
     literature = load_settings(str(ROOT / "paper" / "literature.yaml"))
     filled = context.context(found, configured(methods), literature)
-    filled["ledger"] = claim_verdicts.summary(
-        claim_verdicts.judge(claims.read(CLAIMS), found), claims.read_sources(CLAIMS)
+    verdicts, sources = (
+        claim_verdicts.judge(claims.read(CLAIMS), found),
+        claims.read_sources(CLAIMS),
     )
+    filled["ledger"] = claim_verdicts.summary(verdicts, sources)
+    numbers = values.collect(found, configured(methods), literature, verdicts, sources)
+    filled |= speaking(numbers.by_name(), filled["findings"])
     stubs = {"study": "s", "figure": lambda *a: Typst("[]"), "table": lambda *a: Typst("[]")}
     return render(TEMPLATE, filled | stubs)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import reporting_example as example
-from jadapt.evaluation.transfer import COLUMNS as METRICS_COLUMNS
+from jadapt.core.tables import METRICS
 from jadapt.evaluation.transfer import transfer_rows
 
 TASKS = ["everyday", "cloud", "devdocs"]
@@ -67,7 +67,7 @@ def write(folder: Path, seeds=(1, 2, 3)) -> Path:
             costs = (*costs, memory, 750, 1_536_000, "AMD EPYC, 1 thread", 2.5 * level["devdocs"])
             parts["efficiency"].append(("plausible", method, seed, *costs))
     names = {
-        "metrics": METRICS_COLUMNS,
+        "metrics": list(METRICS.header),
         "efficiency": list(example.efficiency([], [], []).columns),
         "curves": list(example.curves([], [], []).columns),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jadapt.evaluation.transfer import COLUMNS as METRICS_COLUMNS
+from jadapt.core.tables import METRICS
 from jadapt.evaluation.transfer import transfer_rows
 
 SCRIPTS = {"hiragana": 0.5, "katakana": 0.4, "kanji": 0.2, "other": 0.6}
@@ -62,7 +62,7 @@ def metrics(methods: list[str], seeds: list[int], tasks: list[str]) -> pd.DataFr
         for index, seed in enumerate(seeds):
             for task in tasks:
                 add(method, seed, task, 1 - k / 10 + 0.01 * index, 2 + 0.4 / (k + 1) + 0.01 * index)
-    table = pd.DataFrame(rows, columns=METRICS_COLUMNS)
+    table = pd.DataFrame(rows, columns=list(METRICS.header))
     return pd.concat([table, transfer_rows(table, "english")], ignore_index=True)
 
 

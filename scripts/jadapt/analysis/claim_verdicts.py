@@ -14,8 +14,8 @@ from jadapt.analysis.claim_functions import Measures, Untestable
 from jadapt.analysis.claims import ABOVE, AT_LEAST, AT_MOST, BELOW, EQUAL, Claim, Ledger
 from jadapt.analysis.printing import MISSING, fixed
 from jadapt.analysis.statistics import Estimate, estimate
-from jadapt.analysis.tables import CLAIMS
 from jadapt.core.errors import UserError
+from jadapt.core.tables import CLAIMS
 
 REPRODUCED, NOT_REPRODUCED, UNTESTABLE = "reproduced", "not reproduced", "cannot be tested here"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNTESTABLE)
@@ -35,7 +35,7 @@ def judge(ledger: Ledger, tables: Tables, unmet: Collection[str] = ()) -> pd.Dat
     measures = Measures(tables, ledger.shapes)
     study = tables.metrics["study"].iloc[0]
     rows = [{"study": study, **_row(claim, ledger, measures, unmet)} for claim in ledger.claims]
-    return pd.DataFrame(rows, columns=list(CLAIMS))
+    return pd.DataFrame(rows, columns=list(CLAIMS.header))
 
 
 def _row(

@@ -39,6 +39,11 @@ class Comparison:
     forgot: str
 
     @property
+    def name(self) -> str:
+        """What names of its numbers begin with."""
+        return f"{self.method.name}.against.{self.reference.name}"
+
+    @property
     def speed_ratio(self) -> float:
         """Tokens per second as a multiple of the reference's."""
         return self.method.speed.mean / self.reference.speed.mean

@@ -17,6 +17,7 @@ from jadapt.core import checksums
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json
 from jadapt.core.released import CARD_FORMAT, MACHINE, card_parts
+from jadapt.core.tables import GPU_BENCHMARK
 
 MEASURED, FULL, ABSENT = "measured", "full", "absent"
 CHECKS, SPEED, GAINS, BATCHES, METHODS, PRECISIONS, TWO_GPUS = (
@@ -30,7 +31,6 @@ PRECISION = "bf16-true"
 PARTS_OF_MEMORY = ("weights", "gradients", "optimiser", "activations")
 TEXT = ("part", "stack", "label", "change", "precision", "kind", "status", "layout", "model")
 OF_MACHINE = ("device", "commit", "shape")
-NEEDED = ("stack", "label", "precision", "rows", "length", "full")
 NUMBERS = (
     "trainable_parameters", "tokens_per_second", "seconds_a_million_tokens",
     "utilisation_percent", "loader_percent", "peak_mib",
@@ -82,9 +82,7 @@ def _part(path: Path) -> pd.DataFrame:
     frame = pd.read_csv(
         path, keep_default_na=False, na_values=[""], float_precision="round_trip"
     )  # fmt: skip
-    missing = [name for name in NEEDED if name not in frame]
-    if missing:
-        raise UserError(f"{path}: column '{missing[0]}' is missing; release the benchmark again")
+    GPU_BENCHMARK.check(frame.columns, path)
     # A part of which every row is full has no numbers, so its columns may be missing.
     status = frame["full"].map({True: FULL, False: MEASURED})
     return frame.drop(columns="full").assign(part=path.stem, status=status)

@@ -5,6 +5,7 @@ The notebooks make the same tables with the same functions; a test compares them
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,28 +22,30 @@ from jadapt.analysis import (
     transfer_tables,
 )
 from jadapt.analysis.adapted_models import Tables
+from jadapt.analysis.numbers import slug
 from jadapt.analysis.printing import INTERVAL, MARK, present
 from jadapt.analysis.segmentation_tables import segmentation_table
 from jadapt.analysis.tokenizer_tables import tokenizers_table
 
-# What each table is made from measurements with; `CLAIMS` follow from the verdicts instead.
-MADE: dict[str, Callable[[Tables], pd.DataFrame]] = {
-    "results": lambda found: summaries.results_table(found.metrics, found.efficiency),
-    "transfer": lambda found: transfer_tables.transfer_table(found.metrics),
-    "effects": lambda found: effects.effects_table(found.metrics),
-    "methods": lambda found: transfer_tables.methods_table(found.efficiency, found.grid),
-    "learning_rates": lambda found: rate_tables.learning_rates_table(found.grid),
-    "variants": lambda found: rate_tables.variants_table(found.grid),
-    "convergence_statistics": lambda found: dynamics.convergence_table(found.curves),
-    "efficiency": lambda found: summaries.efficiency_table(found.efficiency),
-    "corpora": lambda found: summaries.corpora_table(found.corpora),
-    "segmentation": lambda found: segmentation_table(found.segmentation),
-    "tokenizers": lambda found: tokenizers_table(found.tokenizers),
-    "card_methods": lambda found: gpu_benchmark_tables.methods_table(found.card),
-    "card_comparison": lambda found: gpu_benchmark_tables.comparison_table(found.card),
-    "card_gains": lambda found: gpu_benchmark_tables.gains_table(found.card),
-    "card_precisions": lambda found: gpu_benchmark_tables.precisions_table(found.card),
-    "card_two_gpus": lambda found: gpu_benchmark_tables.two_gpus_table(found.card),
+# What makes each table (`CLAIMS` follow from the verdicts instead), from the measured tables that
+# the parameters of the function name.
+MADE: dict[str, Callable[..., pd.DataFrame]] = {
+    "results": summaries.results_table,
+    "transfer": transfer_tables.transfer_table,
+    "effects": effects.effects_table,
+    "methods": transfer_tables.methods_table,
+    "learning_rates": rate_tables.learning_rates_table,
+    "variants": rate_tables.variants_table,
+    "convergence_statistics": dynamics.convergence_table,
+    "efficiency": summaries.efficiency_table,
+    "corpora": summaries.corpora_table,
+    "segmentation": lambda segmentation: segmentation_table(segmentation),
+    "tokenizers": lambda tokenizers: tokenizers_table(tokenizers),
+    "card_methods": lambda card: gpu_benchmark_tables.methods_table(card),
+    "card_comparison": lambda card: gpu_benchmark_tables.comparison_table(card),
+    "card_gains": lambda card: gpu_benchmark_tables.gains_table(card),
+    "card_precisions": lambda card: gpu_benchmark_tables.precisions_table(card),
+    "card_two_gpus": lambda card: gpu_benchmark_tables.two_gpus_table(card),
 }
 CLAIMS = {"claims": claim_verdicts.MEASUREMENT, "claims_arithmetic": claim_verdicts.ARITHMETIC}
 # Columns that tell rows apart.
@@ -67,16 +70,16 @@ class Cell:
     value: tuple
 
 
-def slug(words: str) -> str:
-    """Return words as a part of a name: lower case, with underscores for all that is no letter."""
-    return re.sub(r"[^\w.]+", "_", words.lower()).strip("_")
+def needed(name: str) -> tuple[str, ...]:
+    """Return the names of the measured tables that a printed table is made from."""
+    return tuple(inspect.signature(MADE[name]).parameters)
 
 
 def make(name: str, found: Tables, verdicts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return a table by its name."""
     if name in CLAIMS:
         return claim_verdicts.printed_table(verdicts, CLAIMS[name])
-    return MADE[name](found)
+    return MADE[name](**{table: getattr(found, table) for table in needed(name)})
 
 
 def keys(name: str, frame: pd.DataFrame, verdicts: pd.DataFrame | None = None) -> list[str]:
@@ -90,17 +93,32 @@ def keys(name: str, frame: pd.DataFrame, verdicts: pd.DataFrame | None = None) -
 
 def cells(name: str, frame: pd.DataFrame, rows: list[str]) -> Iterator[Cell]:
     """Return the cells of a table that hold a number."""
+    parts = columns(frame)
     shown = [
         column for column in frame.columns
         if str(column).split(":")[-1] not in (INTERVAL, MARK)
     ]  # fmt: skip
     table = present(frame)
     for index, texts in enumerate(table.rows):
-        for column, text, numeric in zip(shown, texts, table.numeric, strict=True):
-            if numeric and re.search(r"\d", text):
-                part = ".".join(slug(words) for words in str(column).split(":"))
+        for place, part in parts:
+            if table.numeric[place] and re.search(r"\d", texts[place]):
                 title = f"table.{name}.{rows[index]}.{part}"
-                yield Cell(title, rows[index], column, text, value(frame, index, column))
+                column = shown[place]
+                yield Cell(
+                    title, rows[index], column, texts[place], value(frame, index, column)
+                )  # fmt: skip
+
+
+def columns(frame: pd.DataFrame) -> list[tuple[int, str]]:
+    """Return the place of each printed column, and what names of its cells end with."""
+    shown = [
+        str(column) for column in frame.columns
+        if str(column).split(":")[-1] not in (INTERVAL, MARK)
+    ]  # fmt: skip
+    return [
+        (place, ".".join(slug(words) for words in column.split(":")))
+        for place, column in enumerate(shown)
+    ]
 
 
 def value(frame: pd.DataFrame, index: int, column: str) -> tuple:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import pandas as pd
@@ -23,6 +23,7 @@ from jadapt.analysis.labels import (
     segmenter_label,
     tokenizer_label,
 )
+from jadapt.analysis.statistics import Estimate
 
 MISSING = "–"
 INTERVAL = "ci95"
@@ -71,6 +72,42 @@ def plain(value: float, digits: int = 2) -> str:
 def probability(value: float) -> str:
     """Return a p value with three decimals; a smaller one as ``<0.001``."""
     return "<0.001" if math.isfinite(value) and value < 0.0005 else fixed(value, 3)
+
+
+def estimated(value: Estimate, digits: int = 3) -> str:
+    """Return ``mean ± half-width``, or the mean alone when one seed gives no interval."""
+    mean = fixed(value.mean, digits)
+    # Unbreakable spaces keep the interval on the line of its mean.
+    return f"{mean}\u00a0±\u00a0{fixed(value.half_width, digits)}" if value.has_interval else mean
+
+
+def agreeing_digits(first: float, second: float, difference: float, digits: int = 3) -> int:
+    """Return how many decimals it takes for ``first - second``, as printed, to be the difference.
+
+    With three, 2.0026 and 1.9962 read 2.003 and 1.996, seven thousandths apart, and their
+    difference reads 0.006. Where no number of decimals up to six helps, it is three.
+    """
+    for tried in range(digits, 7):
+        printed = round(first, tried) - round(second, tried)
+        if round(printed, tried) == round(difference, tried):
+            return tried
+    return digits
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share from 0 to 1 in per cent."""
+    return f"{fixed(100 * share, digits)}\u00a0%"
+
+
+def estimated_percent(value: Estimate, digits: int = 2) -> str:
+    """Return the `estimated` form of a share from 0 to 1, in per cent."""
+    hundredfold = replace(value, mean=100 * value.mean, half_width=100 * value.half_width)
+    return f"{estimated(hundredfold, digits)}\u00a0%"
+
+
+def p_value(p: float) -> str:
+    """Return a p value as it stands after its letter; a small one only as smaller than a bound."""
+    return f"{'<' if p < 0.0005 else '='} {max(p, 0.001):.3f}"
 
 
 def _text(value: object) -> str:

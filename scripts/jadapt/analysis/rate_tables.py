@@ -171,5 +171,7 @@ def variants_table(grid: pd.DataFrame) -> pd.DataFrame:
         for metric, column in OF_VARIANTS.items():
             row[column] = own.loc[own["metric"] == metric, "value"].mean()
         found.append(row)
-    frame = pd.DataFrame(found, columns=None if found else ["method", "setting", "variant"])
-    return frame.dropna(axis="columns", how="all")
+    if not found:
+        # Of a study that varies nothing: its columns stay, since without any it is no table.
+        return pd.DataFrame(columns=["method", "setting", "variant"])
+    return pd.DataFrame(found).dropna(axis="columns", how="all")

@@ -16,8 +16,6 @@ from jadapt.analysis.statistics import Estimate, estimate
 from jadapt.analysis.summaries import put
 
 ALL, MIXED, UNSEEN = "all", "mixed", "unseen"
-# Scripts that words are written in; digits and punctuation are hardly words.
-WRITTEN = ("hiragana", "katakana", "kanji", "latin")
 # Parts of the heading: over all words, then recall alone of the words that training did not have.
 OVERALL = {
     "precision": (ALL, "precision"),
@@ -26,6 +24,10 @@ OVERALL = {
     "recall, unseen": (UNSEEN, "recall"),
 }
 AGREEMENT = "agreement_"
+# Classes that are no script.
+CLASSES = {
+    "latin": "words in Latin letters", "digit": "words of digits", "other": "punctuation and signs",
+}  # fmt: skip
 LEARNED = "bilstm_crf"
 
 
@@ -37,8 +39,6 @@ class Segmenter:
     label: str
     f1: Estimate
     unseen_recall: Estimate
-    best_with: str
-    worst_with: str
 
 
 def is_gold(table: pd.DataFrame) -> bool:
@@ -92,24 +92,22 @@ def context(table: pd.DataFrame | None) -> dict[str, Any] | None:
     }
 
 
+def by_class(table: pd.DataFrame, segmenter: str) -> dict[str, float]:
+    """Return the mean F1 of a segmenter by class of words, in words; of all classes measured."""
+    groups = [group for group in table["group"].unique() if group not in (ALL, UNSEEN)]
+    return {_written(group): values(table, segmenter, group, "f1").mean() for group in groups}
+
+
 def _written(script: str) -> str:
-    return f"words in {script_label(script)}" + " letters" * (script == "latin")
+    if script == MIXED:
+        return "words of mixed script"
+    return CLASSES.get(script, f"words in {script_label(script)}")
 
 
 def _segmenter(table: pd.DataFrame, name: str) -> Segmenter:
-    groups = table["group"].unique()
-    scripts = {
-        _written(script): values(table, name, script, "f1").mean()
-        for script in WRITTEN
-        if script in groups
-    }
-    if MIXED in groups:
-        scripts["words of mixed script"] = values(table, name, MIXED, "f1").mean()
     return Segmenter(
         name,
         segmenter_label(name),
         estimate(values(table, name, ALL, "f1")),
         estimate(values(table, name, UNSEEN, "recall")),
-        max(scripts, key=scripts.get),
-        min(scripts, key=scripts.get),
     )

@@ -5,27 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from jadapt.corpora.scripts import NAMES
-from jadapt.corpora.splits import SPLITS
-
-COLUMNS = (
-    "study",
-    "domain",
-    "language",
-    "source",
-    "licence",
-    "available",
-    "documents",
-    *(f"{split}_documents" for split in SPLITS),
-    "characters",
-    "bytes",
-    *NAMES,
-    "attribution",
-)
+from jadapt.core.tables import CORPORA
 
 
 def corpora_rows(study: str, manifests: Iterable[dict]) -> list[dict[str, Any]]:
-    """Return the rows, with the keys `COLUMNS`; script columns are numbers of characters."""
+    """Return the rows of `jadapt.core.tables.CORPORA`."""
     rows = []
     for manifest in manifests:
         shared = {
@@ -36,6 +20,6 @@ def corpora_rows(study: str, manifests: Iterable[dict]) -> list[dict[str, Any]]:
         }
         for name, source in manifest["sources"].items():
             row = shared | source["characters_by_script"] | {"source": name}
-            row |= {column: source[column] for column in COLUMNS if column in source}
-            rows.append({column: row[column] for column in COLUMNS})
+            row |= {column: source[column] for column in CORPORA.header if column in source}
+            rows.append({column: row[column] for column in CORPORA.header})
     return rows

@@ -9,20 +9,10 @@ import pandas as pd
 
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json
+from jadapt.core.tables import CURVES, EFFICIENCY, GRID, METRICS
 from jadapt.evaluation.transfer import transfer_rows
 
-EFFICIENCY_COLUMNS = [
-    "study", "method", "seed", "parameters", "trainable_parameters", "trainable_percent",
-    "tokens_per_second", "seconds", "training_seconds", "peak_memory_mib", "steps", "tokens",
-    "device", "final_training_loss",
-]  # fmt: skip
-CURVE_COLUMNS = ["study", "method", "seed", "task", "step", "tokens", "metric", "value"]
 CURVE_METRICS = ("training_loss", "learning_rate", "gradient_norm")
-GRID_COLUMNS = [
-    "study", "method", "ablation", "variant", "learning_rate", "seed", "evaluated_on", "metric",
-    "value", "unit", "n", "selected",
-]  # fmt: skip
-
 
 # Two machines sum one model's losses in another order; two models differ by more than this share.
 SAME_MODEL = 1e-3
@@ -36,7 +26,10 @@ def metrics_table(paths: list[Path], known: str) -> pd.DataFrame:
     sequence and the transfers are defined in `jadapt.evaluation.transfer`; the order of the tasks
     is that in which the evaluations name them.
     """
-    table = pd.concat([pd.read_csv(path, float_precision="round_trip") for path in paths])
+    parts = [pd.read_csv(path, float_precision="round_trip") for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        METRICS.check(part.columns, path)
+    table = pd.concat(parts)
     loss = table[(table.metric == "bits_per_byte") & (table.evaluated_on == known)]
     before = loss[loss.method == "base"]
     if len(before) != 1:
@@ -58,7 +51,7 @@ def grid_table(paths: list[Path]) -> pd.DataFrame:
     """
     files = [_grid_file(path) for path in paths]
     if not files:
-        return pd.DataFrame(columns=GRID_COLUMNS)
+        return pd.DataFrame(columns=list(GRID.header))
     table = pd.concat(files, ignore_index=True)
     base = table[table["method"] == "base"]
     by = ["study", "seed", "evaluated_on", "metric"]
@@ -74,11 +67,9 @@ def grid_table(paths: list[Path]) -> pd.DataFrame:
 
 
 def _grid_file(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    missing = [name for name in GRID_COLUMNS if name not in table.columns]
-    if missing:
-        raise UserError(f"{path}: column '{missing[0]}' is missing; delete the file and remake it")
-    return table[GRID_COLUMNS]
+    table = GRID.read_text(path)
+    GRID.check(table.columns, path)
+    return table[list(GRID.header)]
 
 
 def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
@@ -103,7 +94,7 @@ def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
                 "tokens_per_second": run["tokens"] / run["training_seconds"],
             }
         )
-    return pd.DataFrame(rows)[EFFICIENCY_COLUMNS]
+    return pd.DataFrame(rows)[list(EFFICIENCY.header)]
 
 
 def curves_table(logs: list[Path], runs: list[Path], study: str) -> pd.DataFrame:
@@ -119,4 +110,4 @@ def curves_table(logs: list[Path], runs: list[Path], study: str) -> pd.DataFrame
             for metric, value in line.items():
                 if metric in CURVE_METRICS or metric.endswith("validation_loss"):
                     rows.append((*run, line["task"], line["step"], tokens, metric, value))
-    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+    return pd.DataFrame(rows, columns=list(CURVES.header))

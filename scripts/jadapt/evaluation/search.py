@@ -28,10 +28,6 @@ from jadapt.training.distributed import ranks
 from jadapt.training.module import AdaptationModule
 from jadapt.training.run import LOG, Places, Run
 
-COLUMNS = (
-    "study", "method", "ablation", "variant", "learning_rate", "seed", "evaluated_on", "metric",
-    "value", "unit", "n", "selected",
-)  # fmt: skip
 RESULT = "result.json"
 
 
@@ -102,9 +98,9 @@ class Search:
         """Train and evaluate every point.
 
         Returns:
-            The rows of the table (`COLUMNS`; NaN where training diverged), the base model's first,
-            and the chosen rate of each variant: the one with the lowest mean bits per byte on the
-            task's validation split.
+            The rows of `jadapt.core.tables.GRID` (NaN where training diverged), the base model's
+            first, and the chosen rate of each variant: the one with the lowest mean bits per byte
+            on the task's validation split.
 
         Raises:
             UserError: training diverged at every rate of a variant.

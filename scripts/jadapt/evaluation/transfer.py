@@ -16,13 +16,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from jadapt.core.tables import METRICS
+
 BASE = "base"
 BITS = "bits_per_byte"
 SEQUENCE = "sequence"
 UNIT = "bit/byte"
-COLUMNS = [
-    "study", "method", "seed", "trained_through", "evaluated_on", "metric", "value", "unit", "n",
-]  # fmt: skip
 
 
 def sequence_of(table: pd.DataFrame) -> list[str]:
@@ -108,7 +107,7 @@ def transfer_rows(table: pd.DataFrame, known: str) -> pd.DataFrame:
             if needed <= measured:
                 at = (study, method, seed, tasks[-1], SEQUENCE)
                 rows.append((*at, metric, measure(matrix), UNIT, divisor))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(METRICS.header))
 
 
 def _measures(tasks: Sequence[str], known: str) -> list[tuple]:

@@ -11,6 +11,7 @@ import pandas as pd
 from jadapt.analysis import (
     comparisons,
     dynamics,
+    findings,
     gpu_benchmark_findings,
     gpu_benchmark_goals,
     rate_search,
@@ -155,6 +156,7 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
     return {
         "setting": setter(settings),
         **measured,
+        "findings": findings.find(tables),
         "earlier": earlier_study(literature),
         "literature": literature,
         "card_goals": gpu_benchmark_goals.GOALS,
@@ -208,9 +210,7 @@ def described(tables: Tables, settings: dict, found: list[Method]) -> dict[str, 
         "scripts": scripts_by(metrics, summaries.ACCURACY),
         "script_bits": scripts_by(metrics, summaries.CHARACTER_BITS),
         "sources": int(available["source"].nunique()),
-        "languages": [
-            (LANGUAGES.get(code, code), int(characters)) for code, characters in languages.items()
-        ],
+        "languages": [(code, LANGUAGES.get(code, code)) for code in languages.index],
         "licences": licences(corpora),
     }
 

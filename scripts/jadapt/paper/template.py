@@ -1,25 +1,27 @@
 """The Jinja2 dialect of the paper, and Typst's compiler.
 
 ``<< … >>`` injects, ``<% … %>`` decides and ``<# … #>`` comments, since Typst uses braces and
-hashes itself. Injected words are escaped; numbers must name how they are rounded.
+hashes itself. Injected words are escaped; numbers are printed by their names, ``n("lora.gain")``.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import typst
 
+from jadapt.analysis.findings import Findings
 from jadapt.analysis.labels import lower_first
 from jadapt.analysis.markup import escape_typst
-from jadapt.analysis.printing import count, fixed, plain, significant
-from jadapt.analysis.statistics import Estimate
+from jadapt.analysis.numbers import Numbered, slug
 from jadapt.core.errors import UserError
+
+# A number in words of the configuration.
+DIGITS = re.compile(r"\d+(\.\d+)?")
 
 
 class Typst(str):
@@ -28,39 +30,28 @@ class Typst(str):
     __slots__ = ()
 
 
+class Printed(str):
+    """The printed form of a number that has a name."""
+
+    __slots__ = ()
+
+
 def _finalize(value: Any) -> str:
     if isinstance(value, Typst | jinja2.Undefined):
         # The string of an undefined value raises an error that names it.
         return str(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if is_number(value):
+        raise TypeError(f"the number {value!r} has no name; print it by one, as in n('lora.gain')")
+    if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} {value!r} has no form in the text")
-    if isinstance(value, float):
-        raise TypeError(f"the number {value!r} needs a rounding filter (fixed, significant, …)")
-    return escape_typst(count(value) if isinstance(value, int) else value)
+    return escape_typst(value)
 
 
-def estimated(value: Estimate, digits: int = 3) -> str:
-    """Return ``mean ± half-width``, or the mean alone when one seed gives no interval."""
-    mean = fixed(value.mean, digits)
-    # Unbreakable spaces keep the interval on the line of its mean.
-    return f"{mean}\u00a0±\u00a0{fixed(value.half_width, digits)}" if value.has_interval else mean
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """Return a share from 0 to 1 in per cent."""
-    return f"{fixed(100 * share, digits)}\u00a0%"
-
-
-def estimated_percent(value: Estimate, digits: int = 2) -> str:
-    """Return the `estimated` form of a share from 0 to 1, in per cent."""
-    hundredfold = replace(value, mean=100 * value.mean, half_width=100 * value.half_width)
-    return f"{estimated(hundredfold, digits)}\u00a0%"
-
-
-def p_value(p: float) -> Typst:
-    """Return a p value as it stands in a sentence; a small one only as smaller than a bound."""
-    sign = "<" if p < 0.0005 else "="
-    return Typst(f"#box($p {sign} {max(p, 0.001):.3f}$)")
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number, in digits or in words of the configuration."""
+    if isinstance(value, str):
+        return not isinstance(value, Printed) and DIGITS.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def code(words: str) -> Typst:
@@ -69,11 +60,32 @@ def code(words: str) -> Typst:
     return Typst(f'#raw("{quoted}")')
 
 
-def environment(
-    folder: Path, kind: type[jinja2.Environment] = jinja2.Environment
-) -> jinja2.Environment:
+def by_name(numbers: Numbered) -> Callable[..., Printed]:
+    """Return the function ``n`` of the templates.
+
+    ``n("lora.gain")`` and ``n(method, "gain")`` print a number of ``numbers.csv``: the name is made
+    of the parts, of which one may be anything that has a ``name``.
+    """
+
+    def printed(*parts: Any) -> Printed:
+        return Printed(numbers.printed(".".join(str(getattr(p, "name", p)) for p in parts)))
+
+    return printed
+
+
+def speaking(numbers: Numbered, found: Findings) -> dict[str, Callable[..., str]]:
+    """Return what a template prints with: ``n`` for numbers and ``say`` for findings."""
+
+    def say(name: str) -> Printed:
+        known = found.known(name)
+        return Printed(known.said(numbers.printed) if known else "")
+
+    return {"n": by_name(numbers), "say": say}
+
+
+def environment(folder: Path) -> jinja2.Environment:
     """Return the environment for templates in ``folder``."""
-    made = kind(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
@@ -88,36 +100,21 @@ def environment(
         comment_start_string="<#",
         comment_end_string="#>",
     )
-    made.filters |= {
-        "code": code,
-        "count": count,
-        "estimate": estimated,
-        "estimated_percent": estimated_percent,
-        "fixed": fixed,
-        "lower_first": lower_first,
-        "markup": Typst,
-        "p_value": p_value,
-        "percent": percent,
-        "plain": plain,
-        "significant": significant,
-    }
-    made.globals["sqrt"] = math.sqrt
+    made.filters |= {"code": code, "lower_first": lower_first, "markup": Typst, "slug": slug}
+    made.globals["is_number"] = is_number
     made.globals["names_of"] = lambda methods: [lower_first(method.label) for method in methods]
     return made
 
 
-def render(
-    template: Path, context: dict[str, Any], within: jinja2.Environment | None = None
-) -> str:
+def render(template: Path, context: dict[str, Any]) -> str:
     """Render a template; its faults become a `UserError` that names the file and line."""
     try:
-        within = within or environment(template.parent)
-        return within.get_template(template.name).render(context)
+        return environment(template.parent).get_template(template.name).render(context)
     except jinja2.TemplateNotFound as error:
         raise UserError(f"{template.parent / str(error)}: no such template") from None
     except jinja2.TemplateSyntaxError as error:
         raise UserError(f"{error.filename or template}:{error.lineno}: {error.message}") from error
-    except (jinja2.UndefinedError, TypeError, ZeroDivisionError, IndexError) as error:
+    except (jinja2.UndefinedError, TypeError, ZeroDivisionError, IndexError, UserError) as error:
         raise UserError(f"{_place(error, template)}: {error}") from error
 
 

@@ -18,6 +18,7 @@ from jadapt.core import checksums
 from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, replaced_folder, write_json
 from jadapt.core.released import CARD_FORMAT, MACHINE
+from jadapt.core.tables import GPU_BENCHMARK
 from jadapt.release.publish import few
 
 ROWS = "rows.jsonl"
@@ -141,7 +142,7 @@ def publish(
     """Write a CSV a part, ``machine.json`` and ``SHA256SUMS``, in place of an earlier release.
 
     Args:
-        rows: rows without `faults`; columns that are not known yet are kept.
+        rows: rows without `faults`, with no column that `jadapt.core.tables` lacks.
         absent: cases as `not_measured` returns them.
         target: the folder; replaced as a whole or not at all.
         of_two: rows of `jadapt.release.two_gpus`, one more part.
@@ -162,6 +163,7 @@ def publish(
 
 
 def _write(path: Path, columns: list[str], rows: list[dict]) -> None:
+    GPU_BENCHMARK.check(columns, path)
     with (
         atomic(path) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as stream,

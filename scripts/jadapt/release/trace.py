@@ -1,132 +1,48 @@
-"""From a figure or a number of the paper back to the runs and texts behind it."""
+"""From rows of a study's tables back to the runs, texts and programs behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+import csv
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from jadapt.core.errors import UserError
+from jadapt.analysis.numbers import Number, Rows
 from jadapt.core.files import read_json, sha256_file
-from jadapt.core.released import CARD, CARD_RECORD, MACHINE
-from jadapt.release.origins import Number
+from jadapt.core.released import CARD, CARD_RECORD, MACHINE, card_parts
+from jadapt.core.tables import CLAIMS, GPU_BENCHMARK, MEASURED, Table
 
 SHOWN = 12
-# Numbers of a table that name a row; where no measurement counts, what was counted may.
-KEYS = ("seed", "step", "rows", "length", "repeat")
-COUNTS = ("n",)
-# Where a row of each table of measurements comes from.
-BEHIND = {
-    "metrics": "evaluation/{run}/seed{seed}.csv",
-    "efficiency": "runs/{run}/seed{seed}/run.json",
-    "curves": "runs/{run}/seed{seed}/train.jsonl",
-}
-CHECKSUM = {"metrics": "evaluation_sha256", "efficiency": "run_sha256", "curves": "log_sha256"}
-# The programs that measure, and those that write what was measured into a table.
-SCRIPTS = {
-    "metrics": ("scripts/evaluate.py", "scripts/collect.py"),
-    "efficiency": ("scripts/train.py", "scripts/collect.py"),
-    "curves": ("scripts/train.py", "scripts/collect.py"),
-    "grid": ("scripts/search.py", "scripts/collect.py"),
-    "corpora": ("scripts/build_corpus.py", "scripts/tabulate_corpora.py"),
-    "segmentation": ("scripts/train_segmenter.py", "scripts/evaluate_segmentation.py"),
-    "card": (
-        "benchmarks/bench_gpu.py",
-        "benchmarks/bench_two_gpus.py",
-        "scripts/release_efficiency.py",
-    ),
-    "tokenizers": ("scripts/study_tokenizer.py", "scripts/study_models.py", "scripts/collect.py"),
-}
-# What a number may meet in a table that was changed, such as a row that is no longer found.
-LOST = (UserError, KeyError, IndexError, ValueError, ZeroDivisionError)
+TABLES: dict[str, Table] = {**MEASURED, "card": GPU_BENCHMARK, "claims": CLAIMS}
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The rows of a table that a number depends on; lines count from 2, after the header."""
-
-    table: str
-    lines: list[int]
-    rows: pd.DataFrame
-
-
-def cells(number: Number) -> list[Cells]:
-    """Find the rows that a number follows, by changing rows and looking whether it moves.
-
-    Parts of a table that do not move the number as a whole are not looked into. Rows that only
-    decide a choice, such as which method is the best, are not among those found. A number that
-    takes the whole study has none.
-    """
-    if number.value_of is None or number.measured is None:
-        return []
-    found = _followed(number, (*KEYS, *COUNTS), ())
-    # A number of words or documents moves with what else names no row.
-    return found or _followed(number, KEYS, COUNTS)
-
-
-def _followed(number: Number, left: tuple[str, ...], only: tuple[str, ...]) -> list[Cells]:
-    before, found = _value(number, {}), []
-    for name in number.tables:
-        frame = getattr(number.measured, name)
-        if frame is None:
-            continue
-        columns = [c for c in frame.select_dtypes("number").columns if c not in left]
-        columns = [c for c in columns if not only or c in only]
-
-        def moves(rows: np.ndarray, name=name, frame=frame, columns=columns) -> bool:
-            changed = frame.copy()
-            for column in columns:
-                values = changed[column].to_numpy(dtype=float, copy=True)
-                # Unequal steps, so that what is a difference of two rows moves as well.
-                values[rows] = values[rows] * 1.001 + rows + 1
-                changed[column] = values
-            return _value(number, {name: changed}) != before
-
-        # Most numbers follow one metric or two: the others are ruled out at once.
-        kinds = frame["metric"] if "metric" in frame.columns else pd.Series(0, frame.index)
-        rows: list[int] = []
-        for kind in kinds.unique() if columns else ():
-            rows += _halve(np.flatnonzero(kinds == kind), moves)
-        if rows:
-            # The index of a table counts its rows as the file does.
-            rows.sort()
-            found.append(Cells(name, [int(frame.index[row]) + 2 for row in rows], frame.iloc[rows]))
+def found_rows(of: Rows, folder: Path) -> list[tuple[str, int, dict[str, str]]]:
+    """Return the rows of a table as (file, line, cells by column); lines count from one."""
+    found = []
+    where = {key: values for key, values in of.where.items() if key != "part"}
+    for path in _files(of, folder):
+        with open(path, encoding="utf-8", newline="") as stream:
+            for line, row in enumerate(csv.DictReader(stream), 2):
+                if Rows(of.table, where).holds(row):
+                    found.append((path.name, line, row))
     return found
 
 
-def _value(number: Number, changed: dict[str, pd.DataFrame]) -> str:
-    try:
-        return repr(number.value_of(replace(number.measured, **changed)))
-    except LOST as error:
-        return repr(error)
+def _files(of: Rows, folder: Path) -> list[Path]:
+    if of.table == "card":
+        parts = of.where.get("part", ())
+        return [Path(CARD, f"{name}.csv") for name in card_parts() if not parts or name in parts]
+    path = table_file(of.table, folder)
+    return [path] if path.is_file() else []
 
 
-def _halve(rows: np.ndarray, moves: Callable[[np.ndarray], bool]) -> list[int]:
-    if not len(rows) or not moves(rows):
-        return []
-    if len(rows) == 1:
-        return [int(rows[0])]
-    middle = len(rows) // 2
-    return _halve(rows[:middle], moves) + _halve(rows[middle:], moves)
-
-
-def runs_behind(
-    found: Iterable[Cells], number: Number, manifest: dict
-) -> list[tuple[str, int, str]]:
-    """Return (run, seed, table) of the rows, or of all rows that a number may depend on."""
-    behind: dict[tuple[str, int, str], None] = {}
-    if not found:
-        for table in number.tables:
-            for run in manifest["runs"] if table in BEHIND else ():
-                if number.runs is None or run["run"] in number.runs:
-                    behind[run["run"], run["seed"], table] = None
-    for part in found:
-        if "method" in part.rows.columns and part.table in BEHIND:
-            for method, seed in zip(part.rows["method"], part.rows["seed"], strict=True):
-                behind[str(method), int(seed), part.table] = None
+def runs_behind(of: Iterable[Rows], folder: Path) -> list[tuple[str, int, str]]:
+    """Return (run, seed, table) of the rows, each once."""
+    behind = {
+        (row["method"], int(float(row["seed"])), part.table): None
+        for part in of
+        if TABLES[part.table].behind
+        for _, _, row in found_rows(part, folder)
+    }
     return list(behind)
 
 
@@ -144,11 +60,11 @@ def chain(manifest: dict, behind: Iterable[tuple[str, int, str]], folder: Path) 
         run = runs.get((name, seed))
         if run is None:
             continue
-        path = folder / BEHIND[table].format(run=name, seed=seed)
+        path = folder / TABLES[table].behind.format(run=name, seed=seed)
         here = "" if path.exists() else " (not on this machine)"
         lines += [
             f"  {path}{here}",
-            f"    sha256 {run[CHECKSUM[table]]}",
+            f"    sha256 {run[TABLES[table].checksum]}",
             f"    run {name}, seed {seed}: run.json sha256 {run['run_sha256']}",
             f"    commit {run['commit']}, lock sha256 {str(run['lock'])[:SHOWN]}…, {run['device']}",
         ]
@@ -171,10 +87,13 @@ def inputs(manifest: dict) -> list[str]:
     return lines
 
 
-def scripts(number: Number, tables: Iterable[str]) -> list[str]:
-    """Return the programs between the runs, some tables and the text, the first to work first."""
-    made = [script for table in tables for script in SCRIPTS[table]]
-    return list(dict.fromkeys([*made, *number.scripts]))
+def scripts(number: Number) -> list[str]:
+    """Return the programs between the runs and a number, the first to work first."""
+    made = [
+        script for table in number.table.split() if table in TABLES
+        for script in TABLES[table].programs
+    ]  # fmt: skip
+    return list(dict.fromkeys([*made, "scripts/compute_numbers.py"]))
 
 
 def with_card(manifest: dict) -> dict:
@@ -197,16 +116,3 @@ def measured_by_itself(facts: dict) -> list[str]:
     """Return the lines from a GPU's measurements to the machine and the code."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     return [f"  commit {facts['commit']}, {facts['device']}", f"  {versions}"]
-
-
-def briefly(number: Number, manifest: dict) -> str:
-    """Return one line: the tables or files, the runs, the commit."""
-    if number.tables == ("card",):
-        commit = ", ".join(c[:SHOWN] for c in manifest["tables"]["card"]["commit"].split())
-        return f"from {CARD}; commit {commit}"
-    files = [*(f"{name}.csv" for name in number.tables), *number.files]
-    runs = ""
-    if any(table in BEHIND for table in number.tables):
-        runs = f"; runs {', '.join(number.runs) if number.runs is not None else 'all'}"
-    commits = ", ".join(str(commit)[:SHOWN] for commit in manifest["commits"])
-    return f"from {', '.join(files)}{runs}; commit {commits}"

@@ -13,8 +13,6 @@ from jadapt.corpora.scripts import NAMES, script_classes
 from jadapt.segmentation.base import Segmenter
 
 ALL, MIXED, UNSEEN = "all", "mixed", "unseen"
-COLUMNS = ("study", "segmenter", "seed", "reference", "gold", "group", "metric", "value", "n")
-"""Of the study's table; ``gold`` says whether ``reference`` is gold segmentation."""
 GROUPS = (ALL, *NAMES, MIXED, UNSEEN)
 """Which words a score is of: all, those of one script, of several, or not in the training text."""
 

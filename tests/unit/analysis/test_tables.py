@@ -7,6 +7,7 @@ import plausible_example
 import reporting_example as example
 from jadapt.analysis import markup, printing, rate_tables, summaries, tables, transfer_tables
 from jadapt.core.errors import UserError
+from jadapt.core.tables import GRID
 
 READERS = {
     "metrics": tables.read_metrics,
@@ -150,7 +151,7 @@ def test_a_grid_may_be_empty_and_keeps_variants_as_text(study):
     found = tables.read_grid(path)
     assert set(found["variant"]) == {"", "2", "8", "32"}
     assert found["selected"].dtype == bool
-    path.write_text(",".join(tables.GRID) + "\n", encoding="utf-8")
+    path.write_text(",".join(GRID.header) + "\n", encoding="utf-8")
     assert tables.read_grid(path).empty
     assert rate_tables.learning_rates_table(tables.read_grid(path)).empty
     assert rate_tables.variants_table(tables.read_grid(path)).empty

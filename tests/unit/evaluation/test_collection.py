@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from jadapt.core.errors import UserError
+from jadapt.core.tables import EFFICIENCY, GRID
 from jadapt.evaluation import collection
 
 COLUMNS = "study,method,seed,trained_through,evaluated_on,metric,value,unit,n\n"
@@ -69,7 +70,7 @@ def run_folder(tmp_path):
 
 def test_efficiency_counts_steps_only_for_speed(tmp_path):
     table = collection.efficiency_table([run_folder(tmp_path) / "run.json"], "s")
-    assert list(table.columns) == collection.EFFICIENCY_COLUMNS
+    assert list(table.columns) == list(EFFICIENCY.header)
     (row,) = table.to_dict("records")
     assert (row["method"], row["seed"]) == ("lora", 3)
     assert row["tokens_per_second"] == 320
@@ -110,7 +111,7 @@ BASE_ROWS = "s,base,,,0,1,english,bits_per_byte,2.0,bit/byte,10,false\n"
 
 
 def grid_file(path, text, base=BASE_ROWS):
-    path.write_text(",".join(collection.GRID_COLUMNS) + "\n" + base + text, encoding="utf-8")
+    path.write_text(",".join(GRID.header) + "\n" + base + text, encoding="utf-8")
     return path
 
 
@@ -120,7 +121,7 @@ def test_grids_share_one_base_model(tmp_path):
     paths = [grid_file(tmp_path / "1.csv", one), grid_file(tmp_path / "2.csv", two)]
     table = collection.grid_table(paths)
     # Text in, the same text out: no digit is lost, and 8 does not become 8.0.
-    header = ",".join(collection.GRID_COLUMNS) + "\n"
+    header = ",".join(GRID.header) + "\n"
     assert table.to_csv(index=False, lineterminator="\n") == header + BASE_ROWS + one + two
 
 
@@ -145,4 +146,4 @@ def test_a_grid_without_a_column_is_named(tmp_path):
 
 
 def test_a_study_without_a_grid_has_an_empty_one():
-    assert list(collection.grid_table([]).columns) == collection.GRID_COLUMNS
+    assert tuple(collection.grid_table([]).columns) == GRID.header

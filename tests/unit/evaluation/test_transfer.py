@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from jadapt.core.tables import METRICS
 from jadapt.evaluation import transfer
 
 # Rows: before, after a, after b, after c. Columns: losses on a, b, c.
@@ -23,7 +24,7 @@ def rows(matrix=MATRIX, tasks=TASKS, method="sft", seed=1):
         who = ("base", 1) if stage == "known" else (method, seed)
         for task, value in zip(tasks, line, strict=True):
             found.append(("s", *who, stage, task, "bits_per_byte", value, "bit/byte", 10))
-    return pd.DataFrame(found, columns=transfer.COLUMNS)
+    return pd.DataFrame(found, columns=list(METRICS.header))
 
 
 def test_measures_of_a_matrix_worked_out_by_hand():

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import plausible_example
-from jadapt.analysis import tables
 from jadapt.analysis.adapted_models import read_tables
 from jadapt.core.errors import UserError
+from jadapt.core.tables import CLAIMS
 from jadapt.figures import style
 from jadapt.paper import page
 
@@ -77,7 +77,7 @@ def test_runs_have_what_the_tables_say(study):
 
 def test_claims_lead_to_their_runs():
     frame = pd.DataFrame(
-        [dict.fromkeys(tables.CLAIMS, "x") | {"digits": 2, "value": 1.0, "half_width": 0.5}]
+        [dict.fromkeys(CLAIMS.header, "x") | {"digits": 2, "value": 1.0, "half_width": 0.5}]
     ).assign(runs="lora/1 lora/2 sft/1", relation="above", expected=0.0, unit="%")
     (row,) = page.claim_rows(frame)
     assert row["runs"] == [("lora", ["1", "2"]), ("sft", ["1"])]

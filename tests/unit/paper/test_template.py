@@ -7,18 +7,10 @@ import pytest
 from jinja2 import nodes
 
 from jadapt.analysis.markup import escape_typst
+from jadapt.analysis.printing import agreeing_digits, estimated, fixed, p_value, plain
 from jadapt.analysis.statistics import Estimate
 from jadapt.core.errors import UserError
-from jadapt.paper.template import (
-    code,
-    compile_pages,
-    environment,
-    estimated,
-    lower_first,
-    p_value,
-    plain,
-    render,
-)
+from jadapt.paper.template import code, compile_pages, environment, lower_first, render
 from paper_example import BIBLIOGRAPHY, ROOT, TEMPLATE
 
 PARTS = [TEMPLATE, *sorted((ROOT / "paper" / "sections").glob("*.typ.j2"))]
@@ -105,7 +97,7 @@ def test_a_planted_number_is_found(planted):
 @pytest.mark.parametrize(
     "allowed",
     [
-        "<< value | fixed(2) >>",
+        '<< n("lora.gain") >>',
         "<< scripts[0][1] >>",
         "$ 1 / ln 2 $",
         "<fig-x> @lora",
@@ -143,7 +135,8 @@ def test_faults_of_a_template_are_named_with_their_line(tmp_path):
     template = tmp_path / "t.typ.j2"
     for text, message in [
         ("fine\n<< absent >>\n", r"t\.typ\.j2:2.*absent"),
-        ("fine\n<< 0.5 >>\n", "rounding filter"),
+        ("fine\n<< 0.5 >>\n", r"t\.typ\.j2:2: the number 0\.5 has no name"),
+        ("<< '16' >>\n", "has no name"),
         ("<% if %>\n", r"t\.typ\.j2:1"),
     ]:
         template.write_text(text)
@@ -177,7 +170,7 @@ def test_number_formats():
     assert estimated(Estimate(0.5, 0.01, 3), 2) == "0.50\u00a0±\u00a00.01"
     assert estimated(Estimate(0.5, float("nan"), 1), 2) == "0.50"
     assert [plain(value) for value in (0.001, 16, 3e-5)] == ["0.001", "16", "3 × 10⁻⁵"]
-    assert (p_value(0.0123), p_value(0.0)) == ("#box($p = 0.012$)", "#box($p < 0.001$)")
+    assert (p_value(0.0123), p_value(0.0)) == ("= 0.012", "< 0.001")
     labels = ["Full fine-tuning", "LoRA", "EWC", "Houlsby adapters", "Replay", "L2", "A-GEM"]
     lowered = [
         "full fine-tuning",
@@ -189,3 +182,17 @@ def test_number_formats():
         "A-GEM",
     ]
     assert [lower_first(label) for label in labels] == lowered
+
+
+def test_a_printed_difference_is_that_of_the_printed_values():
+    """Printed as 0.006 between 2.003 and 1.996, before."""
+    first, second = 2.0026, 1.9962
+    digits = agreeing_digits(first, second, first - second)
+    ends = (float(fixed(value, digits)) for value in (first, second))
+    assert fixed(first - second, digits) == fixed(next(ends) - next(ends), digits) == "0.0064"
+    assert agreeing_digits(2.003, 1.996, 0.007) == 3
+
+
+def test_prose_does_not_call_cleaned_text_raw():
+    text = "".join(part.read_text(encoding="utf-8") for part in PARTS if part.stem != "tokens.typ")
+    assert not re.search(r"raw (<< names\.bytes >> )?text, and report|of raw <<", text)

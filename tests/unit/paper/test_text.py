@@ -184,7 +184,9 @@ def test_ablations_say_what_the_grid_says():
 
 def test_ablations_alone_need_no_grid_of_rates():
     found = measured(["sft", "lora"], [1, 2], ["everyday"])
-    found = replace(found, grid=found.grid[found.grid["ablation"] != ""])
+    found = replace(
+        found, grid=found.grid[(found.grid["ablation"] != "") | (found.grid["method"] == "base")]
+    )
     text = text_of(found, ["sft", "lora"])
     assert "== Ablations" in text
     assert "== Learning rates and the front" not in text and "tab-rates" not in text

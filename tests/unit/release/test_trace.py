@@ -1,5 +1,7 @@
 """The way back from a number or a figure of the paper to runs and texts."""
 
+import csv
+import os
 import subprocess
 import sys
 
@@ -7,10 +9,12 @@ import pytest
 
 import released_example
 import reporting_example as example
+from jadapt.analysis import numbers
+from jadapt.analysis.numbers import read_rows
 from jadapt.config import studies
-from jadapt.core.errors import UserError
+from jadapt.core.tables import CLAIMS, GPU_BENCHMARK, MEASURED
+from jadapt.paper import values
 from jadapt.release import trace
-from trace_example import paper_of, same
 
 TASKS = ["everyday", "cloud"]
 
@@ -24,144 +28,111 @@ def released(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def paper(released):
-    return paper_of(released[0], {**example.SETTINGS, "sequence": TASKS})
+def known(released):
+    return values.of_release(*released)
 
 
-def test_a_number_of_the_base_model_is_one_row(paper):
-    number = paper.number("base_home_bits")
-    (part,) = trace.cells(number)
-    row = part.rows.iloc[0]
-    assert (part.table, len(part.rows)) == ("metrics", 1)
+@pytest.fixture(scope="module")
+def results(released, known, tmp_path_factory):
+    """Results of this machine that have the numbers."""
+    folder = tmp_path_factory.mktemp("results")
+    path = folder / "numbers.csv"
+    collected = numbers.Numbers()
+    collected._found = dict(known)
+    collected.write(path)
+    assert numbers.read(path).keys() == known.keys()
+    return folder
+
+
+def rows_of(number, folder):
+    return [found for part in read_rows(number.rows) for found in trace.found_rows(part, folder)]
+
+
+def test_a_number_of_the_base_model_is_one_row(released, known):
+    number = known["base.home_bits"]
+    ((_, _, row),) = rows_of(number, released[0])
     assert (row["method"], row["evaluated_on"], row["metric"]) == (
         "base", "english", "bits_per_byte",
     )  # fmt: skip
-    assert row["value"] == number.value.mean
+    assert float(row["value"]) == number.value
 
 
-def test_what_a_run_learned_is_its_last_stage_against_the_base_model(released, paper):
+def test_what_a_run_learned_is_its_last_stage_against_the_base_model(released, known):
     """By the definition: bits per byte on every task, of the base model and after the last one."""
-    folder, _ = released
-    (part,) = trace.cells(paper.number("lora.gain"))
-    assert part.table == "metrics"
-    keys = part.rows[["method", "seed", "trained_through", "evaluated_on", "metric"]]
-    expected = {("base", 1, "english", task, "bits_per_byte") for task in TASKS}
-    expected |= {("lora", s, TASKS[-1], task, "bits_per_byte") for s in (1, 2) for task in TASKS}
-    assert set(keys.itertuples(index=False, name=None)) == expected
+    found = rows_of(known["lora.gain"], released[0])
+    keys = ("method", "seed", "trained_through", "evaluated_on")
+    expected = {("base", "1", "english", task) for task in TASKS}
+    expected |= {("lora", s, TASKS[-1], task) for s in ("1", "2") for task in TASKS}
+    assert {tuple(row[key] for key in keys) for _, _, row in found} == expected
     # The lines are those of the file.
-    lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    for line, method in zip(part.lines, part.rows["method"], strict=True):
-        assert lines[line - 1].startswith(f"example,{method},")
+    lines = (released[0] / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    for _, line, row in found:
+        assert next(csv.reader([lines[line - 1]])) == list(row.values())
+    # And the number is what its definition makes of them.
+    values_of = {tuple(row[key] for key in keys): float(row["value"]) for _, _, row in found}
+    base = sum(v for key, v in values_of.items() if key[0] == "base") / len(TASKS)
+    own = [v for key, v in values_of.items() if key[0] == "lora"]
+    assert known["lora.gain"].value == pytest.approx(base - sum(own) / len(own))
 
 
-def test_speed_and_size_come_from_efficiency_alone(paper):
-    for name in ("lora.speed", "lora.trainable"):
-        (part,) = trace.cells(paper.number(name))
-        assert part.table == "efficiency"
-        assert set(part.rows["method"]) == {"lora"}
+def test_a_cell_of_a_table_is_its_rows(released, known):
+    number = known["table.results.lora.bits_per_byte.everyday"]
+    found = [float(row["value"]) for _, _, row in rows_of(number, released[0])]
+    assert len(found) == 2 and number.value == pytest.approx(sum(found) / 2)
 
 
-def test_a_cell_of_a_table_is_its_rows(paper):
-    (part,) = trace.cells(paper.number("table.results.lora.bits_per_byte.everyday"))
-    keys = part.rows[["method", "seed", "trained_through", "evaluated_on", "metric"]]
-    assert set(keys.itertuples(index=False, name=None)) == {
-        ("lora", seed, TASKS[-1], "everyday", "bits_per_byte") for seed in (1, 2)
-    }
-    number = paper.number("table.learning_rates.sft.everyday.validation_at_rate.0.0005")
-    (part,) = trace.cells(number)
-    rows = part.rows[part.rows["evaluated_on"] == "everyday"]
-    assert list(rows["value"]) == [number.value[0]]
-    # A count moves with nothing that is measured.
-    (part,) = trace.cells(paper.number("segmentation.words"))
-    assert (part.table, list(part.rows["n"])) == ("segmentation", [1234])
+def test_every_number_leads_to_rows_or_to_a_file(released, known):
+    assert len(known) > 300
+    tables = {*MEASURED, CLAIMS.name, GPU_BENCHMARK.name}
+    empty = []
+    for number in known.values():
+        assert number.printed and number.table, number
+        if read_rows(number.rows):
+            assert {part.table for part in read_rows(number.rows)} <= tables, number
+            if number.value and "claims" not in number.table:
+                empty += [] if rows_of(number, released[0]) else [number.name]
+        elif number.table != "manifest.json":
+            assert (studies.ROOT / number.table).is_file(), number
+        assert all((studies.ROOT / script).is_file() for script in trace.scripts(number))
+    assert empty == []
 
 
-def test_a_difference_has_both_sides_and_a_corrected_p_has_every_run(released, paper):
-    _, manifest = released
-    (part,) = trace.cells(paper.number("comparisons.lora.gain"))
-    assert set(part.rows["method"]) == {"sft", "lora"} | (
-        {"base"} & set(part.rows["method"])
-    )  # The base model cancels, up to rounding.
-    number = paper.number("comparisons.lora.gain_p")
-    assert (trace.cells(number), number.runs) == ([], None)
-    behind = {run for run, _, _ in trace.runs_behind([], number, manifest)}
-    assert behind == {run["run"] for run in manifest["runs"]}
+def test_programs_of_tables_are_those_of_the_rules():
+    # What is measured by itself is called by hand.
+    files = [*(studies.ROOT / "rules").glob("*.smk"), studies.ROOT / "Makefile"]
+    rules = "".join(path.read_text() for path in files)
+    for table in (*MEASURED.values(), CLAIMS, GPU_BENCHMARK):
+        for script in table.programs:
+            assert f"python {script}" in rules, table.name
 
 
-def test_a_claim_leads_to_the_runs_of_its_expression(paper):
-    number = paper.number("table.claims.memory_order.here")
-    assert (number.runs, number.tables) == (("lora", "sft"), ("efficiency",))
-    assert "cost('lora', 'peak_memory_mib')" in number.note
-    assert number.files == ("config/claims.yaml",)
-
-
-def test_longer_ways_lead_to_the_same_number(paper):
-    for name in ("methods.lora.gain", "comparisons.lora.method.gain", "finite.lora.gain"):
-        assert paper.number(name).name == "lora.gain"
-    leader = paper.number("leaders.most_learned.0.gain")
-    assert leader.name == "sft.gain"
-    assert paper.number("setting.training.steps").value == 20
-    assert paper.number("tasks.length").value == 2
-
-
-def test_what_is_printed_finds_every_number_that_is_printed_so(paper):
-    gain = paper.number("lora.gain").value.mean
-    found = {each.name for each in paper.printed_as(f"{gain:.3f}")}
-    assert {"lora.gain", "table.transfer.lora.gain"} <= found
-    # A minus sign may be typed.
-    loss = next(each for each in paper.injections if each.text.startswith("−"))
-    typed = loss.text.split("\u00a0")[0].split(" ")[0].replace("−", "-")
-    assert loss.name in {each.name for each in paper.printed_as(typed)}
-    with pytest.raises(UserError, match=r"number '0\.12345': the paper prints no such number"):
-        paper.printed_as("0.12345")
+def test_what_is_printed_finds_every_number_that_is_printed_so(released, results):
+    text = numbers.read(results / "numbers.csv")["lora.gain"].printed
+    done = run_script(released, results, "--number", text.split("\u00a0")[0])
+    assert done.returncode == 0, done.stderr
+    assert "numbers are printed so" in done.stdout and "\nlora.gain = " in done.stdout
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("base_home_bit", "did you mean 'base_home_bits'?"),
+        ("base.home_bit", "did you mean 'base.home_bits'?"),
         ("lora.gian", "did you mean 'lora.gain'?"),
-        ("table.results.lora.retension.english", "'table.results.lora.retention.english'?"),
-        ("table.result.lora.gain", "did you mean 'results'?"),
-        ("xyz", "for example"),
-        # Words and choices are no numbers.
-        ("lora.label", "number 'lora.label'"),
-        ("leaders", "number 'leaders'"),
+        ("0.12345", "no such number"),
     ],
 )
-def test_an_unknown_number_names_the_nearest(paper, name, hint):
-    with pytest.raises(UserError, match=f"number '{name}': ") as error:
-        paper.number(name)
-    assert hint in str(error.value)
+def test_an_unknown_number_names_the_nearest(released, results, name, hint):
+    done = run_script(released, results, "--number", name)
+    assert done.returncode == 1 and hint in done.stderr
+    assert done.stderr.startswith(f"error: number '{name}': ") and done.stderr.count("\n") == 1
 
 
-def test_the_chain_ends_at_commit_and_checksums(released, tmp_path):
-    _, manifest = released
-    run = manifest["runs"][1]
-    lines = trace.chain(manifest, [(run["run"], run["seed"], "metrics")], tmp_path)
-    text = "\n".join(lines)
-    assert f"evaluation/{run['run']}/seed{run['seed']}.csv (not on this machine)" in text
-    assert run["evaluation_sha256"] in text and run["commit"] in text and run["run_sha256"] in text
-    text = "\n".join(trace.inputs(manifest))
-    for sha256 in (
-        manifest["tokenizer"],
-        manifest["tokens"]["english/train"]["tokens_sha256"],
-        manifest["corpora"]["everyday"]["splits"]["test"],
-        manifest["corpora"]["everyday"]["sources"]["everyday-text"]["files"][0]["sha256"],
-    ):
-        assert sha256 in text
-
-
-def test_a_study_of_one_seed_that_searched_nothing_has_names_as_well(tmp_path):
-    released_example.write(tmp_path, example.SETTINGS, seeds=(1,))
-    for name in ("grid", "segmentation", "tokenizers"):
-        (tmp_path / f"{name}.csv").unlink()
-    small = paper_of(tmp_path, example.SETTINGS)
-    assert len(small.injections) > 100
-    for each in small.injections:
-        assert same(small.number(each.name).value, each.value), each
-    with pytest.raises(UserError, match=r"this study has no grid\.csv"):
-        small.number("table.methods.lora.seeds")
+def test_a_look_up_takes_less_than_two_seconds_of_processor(released, results):
+    before = os.times()
+    assert run_script(released, results, "--number", "lora.gain").returncode == 0
+    after = os.times()
+    spent = after.children_user + after.children_system
+    assert spent - before.children_user - before.children_system < 2
 
 
 def run_script(released, tmp_path, *words):
@@ -189,16 +160,12 @@ def test_an_unknown_figure_is_one_line(released, tmp_path):
     assert done.stderr == "error: figure 'retenton': unknown; did you mean 'retention'?\n"
 
 
-def test_a_number_is_traced_by_name_and_by_what_is_printed(released, tmp_path):
-    done = run_script(released, tmp_path, "--number", "leaders.most_learned.0.gain")
+def test_a_number_leads_to_programs_runs_and_texts(released, results):
+    done = run_script(released, results, "--number", "lora.gain")
     assert done.returncode == 0, done.stderr
     _, manifest = released
-    assert done.stdout.startswith("number sft.gain = ")
-    assert "scripts/evaluate.py: sha256" in done.stdout
-    assert "paper/sections/" in done.stdout and "c" * 40 in done.stdout
+    assert done.stdout.startswith("number lora.gain = ")
+    assert "scripts/evaluate.py: sha256" in done.stdout and "c" * 40 in done.stdout
     assert manifest["tokenizer"] in done.stdout
-    words = next(line for line in done.stdout.splitlines() if line.startswith("number"))
-    value = f"{float(words.split()[3]):.3f}"
-    done = run_script(released, tmp_path, "--number", value)
-    assert done.returncode == 0, done.stderr
-    assert "numbers are printed so" in done.stdout and "\nsft.gain = " in done.stdout
+    run = next(run for run in manifest["runs"] if run["run"] == "lora")
+    assert run["evaluation_sha256"] in done.stdout
