@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from jadapt.core.errors import run
-from jadapt.core.files import atomic, read_json, read_jsonl
-from jadapt.corpora.purity import WIDTH, Overlap, check, overlap
+from jadapt.core.files import read_json, read_jsonl
+from jadapt.core.tables import PURITY
+from jadapt.corpora.purity import WIDTH, check, overlap
 from jadapt.corpora.splits import SPLITS
 
 
@@ -39,13 +39,7 @@ def main() -> None:
                 found = overlap(documents, texts, WIDTH[language])
                 check(measured, used, found)
                 rows.append((arguments.study, measured, used, WIDTH[language], *found))
-    with (
-        atomic(arguments.output) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("study", "measured", "used", "width", *Overlap._fields))
-        writer.writerows(rows)
+    PURITY.write(arguments.output, rows)
 
 
 def _texts(corpus: Path, language: str) -> Iterator[str]:

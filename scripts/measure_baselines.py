@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 from jadapt.core.errors import UserError, run
-from jadapt.core.files import atomic
-from jadapt.evaluation.baselines import Domain, Row, baseline_rows
+from jadapt.core.tables import BASELINES
+from jadapt.evaluation.baselines import Domain, baseline_rows
+
+NO_SEED = 0
 
 
 def main() -> None:
-    """Parse the command line, fit the models and write their rows; ``seed`` is empty in all."""
+    """Parse the command line, fit the models and write their rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True)
     parser.add_argument("--corpora", type=Path, required=True, help="holds a folder a domain")
@@ -43,15 +44,10 @@ def main() -> None:
         for labels in trained
         for row in baseline_rows(domains, labels, arguments.domains, arguments.maximum_tokens)
     ]
-    with (
-        atomic(arguments.output) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        method, *others = Row._fields
-        writer.writerow(("study", method, "seed", *others))
-        for method, *values in rows:
-            writer.writerow((arguments.study, method, "", *values))
+    BASELINES.write(
+        arguments.output,
+        ((arguments.study, row.method, NO_SEED, *row[1:]) for row in rows),
+    )
 
 
 def _count(text: str) -> tuple[str, int]:
