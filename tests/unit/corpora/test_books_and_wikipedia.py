@@ -158,10 +158,14 @@ def squad(*articles):
 
 
 def test_squad_gives_each_context_once_without_its_title():
-    contexts = ["梅雨 [SEP] 雨が降る。", "他 [SEP] そのまま。", "梅雨 [SEP] 雨が降る。"]
+    contexts = [
+        "梅雨 [SEP] 雨が降る。",
+        "他 [SEP] S&amp;Wと&lt;母音&gt;。",
+        "梅雨 [SEP] 雨が降る。",
+    ]
     article = {"title": "梅雨", "paragraphs": [{"context": text, "qas": []} for text in contexts]}
     pairs, reading, documents = extract("squad", {"valid.json": squad(article)})
-    assert pairs == [("雨が降る。", None), ("他 [SEP] そのまま。", None)]
+    assert pairs == [("雨が降る。", None), ("他 [SEP] S&Wと<母音>。", None)]
     assert [document.key for document in documents] == ["梅雨"] * 2
     assert reading.counts == {"repeated": 1}
     assert reading.records == 3

@@ -5,6 +5,7 @@ Only the passages are read, each once, however many questions there are about it
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -45,8 +46,9 @@ def extract_squad(
 ) -> Iterator[Document]:
     """Yield the contexts of SQuAD's layout, without the ``title [SEP]`` that JSQuAD puts first.
 
-    The key is the title of the article. What is no article, no paragraph or no context is one
-    broken record each; a context that has come before is left out as ``repeated``.
+    References to characters (``&amp;``), of which JSQuAD has some, are resolved. The key is the
+    title of the article. What is no article, no paragraph or no context is one broken record each;
+    a context that has come before is left out as ``repeated``.
     """
     seen: set[str] = set()
     for member in members:
@@ -55,7 +57,7 @@ def extract_squad(
             if title is None:
                 reading.add_broken(member.name, 1, f"record {number}: {context}")
             else:
-                text = context.removeprefix(f"{title}{SEPARATOR}")
+                text = html.unescape(context.removeprefix(f"{title}{SEPARATOR}"))
                 yield from _once(text, title, seen, reading)
 
 
