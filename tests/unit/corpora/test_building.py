@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from jadapt.core import tables as declared
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json, read_jsonl
 from jadapt.corpora import building
@@ -19,7 +20,6 @@ from jadapt.corpora.building import build
 from jadapt.corpora.fetching import fetch
 from jadapt.corpora.notice import notice
 from jadapt.corpora.splits import SPLITS, leaks
-from jadapt.corpora.tables import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
 CORPORA = yaml.safe_load((ROOT / "config/corpora.yaml").read_text("utf-8"))
@@ -252,7 +252,7 @@ def test_the_scripts_build_and_tabulate(tmp_path):
     )
     with open(table, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == declared.CORPORA.header
     assert [(row["study"], row["domain"], row["source"]) for row in rows] == [
         ("s", "own", "one"),
         ("s", "own", "two"),
