@@ -91,3 +91,43 @@ rule corpora_table:
     shell:
         "python scripts/tabulate_corpora.py --study {params.study:q} --output {output:q}"
         " {input.manifests:q} > {log:q} 2>&1"
+
+
+# What is trained on, remembered or learned from in any other way; the rest of what is evaluated
+# measures, and has to be other text.
+USED = list(
+    dict.fromkeys(
+        [
+            *runs.base_domains(config),
+            *config["sequence"],
+            *runs.tokenizer_domains(config["tokenizer"]),
+        ]
+    )
+)
+
+
+rule purity:
+    input:
+        [f"{RESULTS}/corpora/{domain}/manifest.json" for domain in DOMAINS],
+    output:
+        f"{RESULTS}/purity.csv",
+    log:
+        f"{LOGS}/purity.log",
+    benchmark:
+        f"{BENCHMARKS}/purity.tsv"
+    conda:
+        environment("corpora")
+    threads: 1
+    resources:
+        **on_cluster("purity", mem_mb=4000, runtime=60),
+    params:
+        code=code("check_purity.py"),
+        study=config["study"],
+        corpora=f"{RESULTS}/corpora",
+        measured=[domain for domain in EVALUATED if domain not in USED],
+        used=USED,
+    message:
+        "Comparing the text that measures with the text that is trained on"
+    shell:
+        "python scripts/check_purity.py --study {params.study:q} --corpora {params.corpora:q}"
+        " --measured {params.measured:q} --used {params.used:q} --output {output:q} > {log:q} 2>&1"

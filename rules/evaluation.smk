@@ -168,6 +168,61 @@ rule curves:
         " --logs @{params.logs:q} --output {output:q} > {log:q} 2>&1"
 
 
+# Labels of one task of a run with the study's own settings, and of pre-training, where there is any.
+def labels_of(settings):
+    return (
+        settings["steps"] * settings["global_batch_size"] * settings["sequence_length"]
+    )
+
+
+rule baselines:
+    input:
+        corpora=[
+            f"{RESULTS}/corpora/{domain}/{split}.jsonl"
+            for domain in DOMAINS
+            for split in SPLITS
+        ],
+        trained=[
+            f"{RESULTS}/tokens/{domain}/train/meta.json"
+            for domain in [*config["sequence"], *([] if PRETRAINED else [KNOWN])]
+        ],
+        tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
+    output:
+        f"{RESULTS}/baselines.csv",
+    log:
+        f"{LOGS}/baselines.log",
+    benchmark:
+        f"{BENCHMARKS}/baselines.tsv"
+    conda:
+        environment("corpora")
+    threads: 1
+    resources:
+        **on_cluster("baselines", mem_mb=8000, runtime=60),
+    params:
+        code=code("measure_baselines.py"),
+        study=config["study"],
+        corpora=f"{RESULTS}/corpora",
+        tokens=f"{RESULTS}/tokens",
+        labels=[f"{task}={labels_of(config['training'])}" for task in config["sequence"]],
+        known=(
+            []
+            if PRETRAINED
+            else [
+                "--known",
+                f"{KNOWN}={labels_of(runs.run_settings(config, 'base'))}",
+            ]
+        ),
+        domains=EVALUATED,
+        maximum_tokens=config["evaluation"]["maximum_tokens"],
+    message:
+        "Measuring unigrams and n-grams"
+    shell:
+        "python scripts/measure_baselines.py --study {params.study:q} --corpora {params.corpora:q}"
+        " --tokens {params.tokens:q} --labels {params.labels:q} {params.known:q}"
+        " --domains {params.domains:q} --maximum-tokens {params.maximum_tokens:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
 # Only where something is searched for or varied.
 if SEARCH_TABLES:
 

@@ -76,7 +76,11 @@ def corpus_settings(wildcards, **cleaning):
     return as_json(
         {
             "domain": {
-                **{key: value for key, value in domain.items() if key != "cleaning"},
+                **{
+                    key: value
+                    for key, value in domain.items()
+                    if key not in ("cleaning", "splits")
+                },
                 **({"max_documents": cap} if cap else {}),
             },
             "sources": {name: CATALOGUE["sources"][name] for name in domain["sources"]},
@@ -85,7 +89,7 @@ def corpus_settings(wildcards, **cleaning):
                 **domain.get("cleaning", {}),
                 **cleaning,
             },
-            "splits": config["corpora"]["splits"],
+            "splits": domain.get("splits", config["corpora"]["splits"]),
         }
     )
 

@@ -106,9 +106,10 @@ class Markdown(Files):
 class Plain(Files):
     """Formats that need no more than the names of their files."""
 
-    format: Literal["po", "aozora", "text"]
+    format: Literal["po", "aozora", "text", "xhtml", "wikitext", "boolq", "squad"]
     """po: message catalogues; aozora: works of Aozora Bunko; text: English paragraphs of
-    reStructuredText or plain text."""
+    reStructuredText or plain text; xhtml: chapters of books; wikitext: WikiText's articles; boolq,
+    squad: the passages of questions."""
 
 
 Extract = Annotated[Tsv | Markdown | Plain, Field(discriminator="format")]
@@ -300,6 +301,18 @@ DomainCleaning = changes(
 )
 
 
+_Part = Annotated[float, Field(gt=0, lt=1)]
+
+
+class DomainSplits(Section):
+    """Shares of the documents of one domain."""
+
+    validation: _Part
+    """Share of the documents."""
+    test: _Part
+    """Share of the documents."""
+
+
 class Domain(Section):
     """A body of text in one language."""
 
@@ -313,6 +326,12 @@ class Domain(Section):
     """Cap, by the order of the hash, before near duplicates are sought."""
     cleaning: DomainCleaning | None = None  # type: ignore[valid-type]
     """Keys that replace those of `cleaning` for this domain."""
+    passage_characters: Annotated[int, Field(ge=100, le=10**9)] | None = None
+    """Read works and pages as passages of at most so many characters, which end with a paragraph,
+    instead of one document per paragraph; takes the place of `max_characters`. A passage has the
+    domain's language only, and all of one work or page are in one split."""
+    splits: DomainSplits | None = None
+    """Shares in place of the study's, for text that is used to measure and not to train on."""
 
 
 class Catalogue(Section):

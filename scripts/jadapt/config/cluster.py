@@ -65,6 +65,7 @@ class Resources(EveryStage):
 
 STAGES = {
     "corpus": "Cleaning and splitting a domain.",
+    "purity": "Comparing the text that measures with the text that is trained on.",
     "tokenizer": "Training the tokenizer.",
     "tokens": "Encoding a split of a domain.",
     "segmenter": "Training a word segmenter.",
@@ -78,6 +79,7 @@ STAGES = {
     "ablation": "An ablation: the values of one setting.",
     "adapt": "Training a run, all of its tasks and as many seeds as `seeds_per_job`.",
     "evaluate": "Evaluating the models of a run; several are grouped into one job.",
+    "baselines": "Fitting unigrams and n-grams to the study's text.",
 }
 _FIELDS: dict[str, Any] = {
     name: (Resources | None, Field(default=None, description=text)) for name, text in STAGES.items()

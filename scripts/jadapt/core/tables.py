@@ -210,6 +210,14 @@ METRICS = Table(
     checksum="evaluation_sha256",
 )  # fmt: skip
 
+BASELINES = Table(
+    "baselines",
+    "a trivial language model, stage of training and domain; the seed is 0, as none enters",
+    METRICS.columns,
+    METRICS.key,
+    ("scripts/measure_baselines.py",),
+)
+
 EFFICIENCY = Table(
     "efficiency",
     "a method and seed",
@@ -254,6 +262,21 @@ CORPORA = Table(
     },
     ("domain", "language", "source"),
     ("scripts/build_corpus.py", "scripts/tabulate_corpora.py"),
+)  # fmt: skip
+
+PURITY = Table(
+    "purity",
+    "a domain that measures and one that is trained on or remembered; width is that of a shortest "
+    "overlap in characters",
+    {
+        "study": TEXT, "measured": TEXT, "used": TEXT, "width": COUNT, "documents": COUNT,
+        "characters": COUNT, "shared": COUNT, "overlapping": COUNT,
+        "share": Column("number", "share"),
+    },
+    ("measured", "used"),
+    ("scripts/check_purity.py",),
+    # A study may measure nothing that it does not use as well.
+    may_be_empty=True,
 )  # fmt: skip
 
 GRID = Table(

@@ -17,6 +17,7 @@ from jadapt.corpora.documents import Document, Member, Reading
 from jadapt.corpora.duplicates import drop_exact, drop_near
 from jadapt.corpora.formats import EXTRACTORS
 from jadapt.corpora.manifest import Tally, build_manifest, unavailable_manifest
+from jadapt.corpora.passages import passages, units
 from jadapt.corpora.splits import SPLITS, Placement, placement, split_of
 from jadapt.corpora.verification import read_fetched
 
@@ -54,7 +55,8 @@ def build(domain: str, settings: dict, fetched_paths: Mapping[str, Path], output
     documents: list[Document] = []
     readings = {name: Reading(name, language) for name in names}
     for name, reading in readings.items():
-        documents += _read(settings["sources"][name], fetched[name], reading)
+        by_unit = "passage_characters" in settings["domain"]
+        documents += _read(settings["sources"][name], fetched[name], reading, by_unit)
         _report(reading)
         reading.check(limit)
     kept, ledger = _cleaned(domain, documents, settings)
@@ -72,8 +74,11 @@ def _path(domain: str, name: str, paths: Mapping[str, Path]) -> Path:
     return paths[name]
 
 
-def _read(entry: dict, fetched: dict, reading: Reading) -> list[Document]:
-    """Return the documents of one source in a fixed order."""
+def _read(entry: dict, fetched: dict, reading: Reading, by_unit: bool) -> list[Document]:
+    """Return the documents of one source in a fixed order.
+
+    With ``by_unit``, documents without a key get the name of their work or page for one.
+    """
     extract = entry.get("extract", {})
     members: list[Member] = []
     for file in fetched["files"]:
@@ -90,7 +95,15 @@ def _read(entry: dict, fetched: dict, reading: Reading) -> list[Document]:
             "'extract.members' in config/corpora.yaml"
         )
     kind = extract.get("format") or _local_format(reading.source, members[0].name)
-    return list(EXTRACTORS[kind](sorted(members), extract, reading))
+    members.sort()
+    if not by_unit:
+        return list(EXTRACTORS[kind](members, extract, reading))
+    documents = []
+    for unit, files in units(kind, members, extract):
+        for document in EXTRACTORS[kind](files, extract, reading):
+            document.key = document.key or unit
+            documents.append(document)
+    return documents
 
 
 def _local_format(name: str, path: str) -> str:
@@ -116,6 +129,10 @@ def _cleaned(domain: str, documents: list[Document], settings: dict) -> tuple[li
     language, cleaning = settings["domain"]["language"], settings["cleaning"]
     ledger = Ledger(len(documents))
     normalise(documents, language, cleaning, ledger)
+    if limit := settings["domain"].get("passage_characters"):
+        documents = passages(documents, language, limit)
+        ledger.note("passages", documents)
+        cleaning = cleaning | {"max_characters": limit}
     documents = filter_documents(documents, language, cleaning, ledger)
     seed = settings.get("seed", 0)
     places: dict[int, Placement] = {id(each): placement(each, seed) for each in documents}

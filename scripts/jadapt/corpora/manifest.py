@@ -48,11 +48,15 @@ def _source(entry: dict, fetched: dict) -> dict:
 
 
 def _frame(domain: str, settings: dict, available: bool) -> dict:
+    passages = {
+        key: value for key, value in settings["domain"].items() if key == "passage_characters"
+    }
     return {
         "domain": domain,
         "language": settings["domain"]["language"],
         "available": available,
         "policy": settings["cleaning"]
+        | passages
         | {
             "unicode": unicodedata.unidata_version,
             "control_characters": "Cc to space, Cf removed",

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from jadapt.core import tables as declared
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json, read_jsonl
 from jadapt.corpora import building
@@ -19,7 +20,6 @@ from jadapt.corpora.building import build
 from jadapt.corpora.fetching import fetch
 from jadapt.corpora.notice import notice
 from jadapt.corpora.splits import SPLITS, leaks
-from jadapt.corpora.tables import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
 CORPORA = yaml.safe_load((ROOT / "config/corpora.yaml").read_text("utf-8"))
@@ -110,6 +110,27 @@ def test_more_data_moves_no_document(tmp_path):
     common = before.keys() & after.keys()
     assert len(common) > 0.9 * len(before)
     assert all(before[name] == after[name] for name in common)
+
+
+def test_works_are_built_as_passages(tmp_path):
+    works = "".join(
+        json.dumps({"ja": sentence(100 * work + n), "id": work}) + "\n"
+        for work in range(60)
+        for n in range(20)
+    )
+    settings, fetched = prepare(tmp_path, {"own.jsonl": works}, passage_characters=250)
+    # The sentences of this test are alike.
+    near = settings["cleaning"]["near_duplicates"] | {"enabled": False}
+    settings["cleaning"] = settings["cleaning"] | {"near_duplicates": near}
+    manifest = build("long", settings, fetched, tmp_path / "corpus")
+    records = [each for split in documents(tmp_path / "corpus").values() for each in split]
+    assert leaks({"long": tmp_path / "corpus"}) == []
+    assert max(len(record["ja"]) for record in records) <= 250
+    # Twenty sentences of 20 characters and a line break: eleven, then nine.
+    assert sorted({record["ja"].count("\n") + 1 for record in records}) == [9, 11]
+    assert manifest["policy"]["passage_characters"] == 250
+    steps = {step["step"]: step for step in manifest["cleaning"]}
+    assert steps["passages"] == {"step": "passages", "removed": 1080, "remaining": 120}
 
 
 def test_the_same_english_is_in_the_same_split_of_every_domain(tmp_path):
@@ -231,7 +252,7 @@ def test_the_scripts_build_and_tabulate(tmp_path):
     )
     with open(table, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == declared.CORPORA.header
     assert [(row["study"], row["domain"], row["source"]) for row in rows] == [
         ("s", "own", "one"),
         ("s", "own", "two"),
