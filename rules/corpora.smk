@@ -27,6 +27,7 @@ rule download:
             "corpora/urls.py",
             "corpora/verification.py",
         ),
+        content=source_content,
         # How a file is read afterwards is no reason to fetch it again.
         settings=lambda wildcards: as_json(
             {k: v for k, v in source_entry(wildcards.source).items() if k != "extract"}

@@ -1,6 +1,9 @@
 # The texts of a study: where they come from, what decides their content, and who reads which.
 from pathlib import Path
 
+from jadapt.corpora import verification
+from jadapt.errors import UserError
+
 GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
 GOLD_SOURCES = sorted(
     {split["source"] for split in (GOLD or {"splits": {}})["splits"].values()}
@@ -47,10 +50,27 @@ def only_optional(source):
     )
 
 
-def source_files(wildcards):
-    """The user's own file, where a source is one: its content decides, not its age."""
+def own_file(wildcards):
+    """The user's own file, where a source is one."""
     entry = source_entry(wildcards.source)
-    return [entry["path"]] if entry["kind"] == "local" else []
+    return entry["path"] if entry["kind"] == "local" else None
+
+
+def source_files(wildcards):
+    """The user's own file for Snakemake to look at: it would wait for a pipe to speak, and take
+    braces in a name for a wildcard. Such a file is the script's to open or to refuse.
+    """
+    path = own_file(wildcards)
+    listed = path and "{" not in path and not verification.is_special(Path(path))
+    return [path] if listed else []
+
+
+def source_content(wildcards):
+    """Checksum of the user's own file: its content decides, not its age or its name."""
+    try:
+        return verification.checksum(Path(own_file(wildcards) or ""), "", "")
+    except UserError:
+        return ""
 
 
 def pins(wildcards):

@@ -25,8 +25,12 @@ def documents(clone, domain):
 
 
 @pytest.mark.parametrize(
-    "name", ["mine; touch x.txt", "$(touch x).txt", 'it\'s `touch x` "mine" & ours.txt', "-n.txt"]
-)
+    "name",
+    [
+        "mine; touch x.txt", "$(touch x).txt", 'it\'s `touch x` "mine" & ours.txt', "-n.txt",
+        "my {corpus} [1], {0}.txt", "{source}.txt",
+    ],
+)  # fmt: skip
 def test_a_file_may_have_any_name_and_none_is_run(edited, nothing_left_elsewhere, name):
     (edited.path / name).write_text("\n".join(LINES), encoding="utf-8")
     source = {"kind": "local", "path": name, "licence": "CC0-1.0", "attribution": "me; touch x"}

