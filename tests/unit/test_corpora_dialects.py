@@ -124,6 +124,7 @@ def test_private_characters_of_the_text_stay(text):
 
 def test_pieces_held_in_pieces_come_back():
     assert inline(":ref:`see ``code`` <here>`") == "see code"
+    assert inline("``:pep:`20` `` or ``:pep:`Egg <20>```.") == ":pep:`20`  or :pep:`Egg <20>`."
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jadapt.corpora.cleaning import clean_text
@@ -65,6 +65,7 @@ def test_no_mark_is_set_on_a_space():
         assert not (text[0] == " " and len(text) > 1), hex(ord(char))
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from("かはウ゛゜ﾞﾟ´¨￣\u3099")))
 def test_it_is_nfkc_but_for_the_marks_and_settles_at_once(text):
     once = nfkc(text)

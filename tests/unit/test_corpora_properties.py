@@ -7,7 +7,7 @@ text, so that most of them are nearly right.
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extracting import extract
@@ -95,6 +95,7 @@ def files_of(kind, draw):
 
 
 @pytest.mark.parametrize("kind", sorted(COUNTED))
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_reader_counts_every_record_and_raises_nothing_else(kind, data):
     files = files_of(kind, data.draw)
@@ -114,6 +115,7 @@ def test_a_reader_counts_every_record_and_raises_nothing_else(kind, data):
         assert reason.encode()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n"))))
 def test_lines_of_valid_text_come_back_as_they_are(lines):
     files = {"own.txt": "\n".join(lines).encode()}
@@ -123,6 +125,7 @@ def test_lines_of_valid_text_come_back_as_they_are(lines):
     assert not reading.broken
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary().filter(lambda line: b"\n" not in line)))
 def test_every_line_is_a_document_or_broken_by_whether_it_decodes(lines):
     _, reading, documents = extract("txt", {"own.txt": b"\n".join([b"x", *lines])})
@@ -164,6 +167,7 @@ PROSE = (
 CODE = ("```\n{}\n```", "~~~\n{}", "<pre>\n{}\n</pre>", "text\n\n    {}\n", "---\nkey: {}\n---\n")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PROSE), max_size=12), st.sampled_from(["", "+++\na = 1\n+++\n"]))
 def test_no_word_of_a_page_is_lost_or_read_twice(structures, head):
     page = "\n\n".join(structures)

@@ -8,27 +8,25 @@ part of the kana, which is what it was typed for.
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
-from functools import cache
 
 _VOICED, _SEMIVOICED = ("\u3099", "゛", "ﾞ"), ("\u309a", "゜", "ﾟ")
 _FULL_WIDTH = {"ﾞ": "゛", "ﾟ": "゜"}
 _KANA = "".join(map(chr, range(0x3041, 0x3100)))
 
 
-@cache
 def _spacing() -> re.Pattern[str]:
     """Return a pattern of the characters that NFKC would set on a space, and of half-width ﾞﾟ."""
-    # Those that the database gives a decomposition, or that are the same as one of those.
     found = set(_FULL_WIDTH)
-    for code in range(sys.maxunicode + 1):
-        char = chr(code)
+    for char in map(chr, range(0x10000)):  # there are none beyond
         if unicodedata.decomposition(char):
             first, *marks = unicodedata.normalize("NFKC", char)
             if first == " " and marks:
                 found.add(char)
     return re.compile(f"([{''.join(sorted(found))}])")
+
+
+_SPACING = _spacing()
 
 
 def _composites() -> dict[str, str]:
@@ -53,7 +51,7 @@ def nfkc(text: str) -> str:
     """
     if unicodedata.is_normalized("NFKC", text):
         return text
-    parts = _spacing().split(text)
+    parts = _SPACING.split(text)
     if len(parts) == 1:
         return unicodedata.normalize("NFKC", text)
     parts[::2] = (unicodedata.normalize("NFKC", part) for part in parts[::2])

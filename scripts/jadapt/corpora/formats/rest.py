@@ -28,7 +28,7 @@ _SIMPLE_BORDER = re.compile(r"=+(?: +=+)+")
 _GRID = re.compile(r"[+|].*[+|]")
 _SESSION = re.compile(r">>>|\.\.\.\s|\.\.\.\\>|\$ |mysql>|#!")
 _LITERALS = (
-    re.compile(r"``(.+?)``"),
+    re.compile(r"``(.+?)``(?!`)"),  # which may end in a grave accent of its own
     re.compile(r":[\w:+-]+:`([^`]*?)\s*<[^`>]*>`"),  # :role:`text <target>`
     re.compile(r":[\w:+-]+:`~(?:[^`]*\.)?([^`.]+)`"),  # :role:`~package.name`
     re.compile(r":doc:`(?:[^`]*/)?([^`/]+)`"),
