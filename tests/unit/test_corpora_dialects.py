@@ -35,6 +35,10 @@ PAGES = {
     "a fragment": ("<>\ntext\n</>", ["p:text"]),
     "a component": ("<Note>\ntext `<link>` more\n</Note>", ["p:text <link> more"]),
     "code in HTML": ("<pre>\n# no\n</pre>\n\ntext", ["|", "p:text"]),
+    "text behind code": (
+        "<pre>\nno\n</pre> text\n<pre>no</pre>more",
+        ["|", "p:text", "|", "p:more"],
+    ),
     "a script": ("<script>\nno()\n</script>\n\ntext", ["|", "p:text"]),
     "a script in prose": ("<script> tags are\nread", ["p:tags are read"]),
     "headings underlined": ("One\n===\n\nTwo\nlines\n---", ["h:One", "h:Two lines"]),

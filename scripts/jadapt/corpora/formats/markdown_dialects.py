@@ -17,6 +17,7 @@ CODE, TAG = "\ue002", "\ue003"
 
 _FENCE = re.compile(r"(\s*(?:>\s*)*)(?:[-*+]\s+|\d+[.)]\s+)?(`{3,}|~{3,})(.*)$")
 _RAW_TAG = re.compile(r"\s*<(pre|script|style)(?=[\s>])", re.IGNORECASE)
+_RAW_END = re.compile(r"</(?:pre|script|style)\s*>(.*)", re.IGNORECASE)
 _HIGHLIGHT = re.compile(r"\s*(?:\{\{[<%]|\{%-?)\s*(highlight|raw)\b")
 _FRONT = {"---": re.compile(r"---|\.\.\."), "+++": re.compile(r"\+\+\+")}
 _KEY = re.compile(r"\s*(?:#|[\"']?[\w.-]+[\"']?\s*[:=]|[-\[])")
@@ -93,6 +94,8 @@ def _with_code_held(lines: list[str], held: Held) -> list[str]:
             continue
         code = "\n".join(line.strip() for line in lines[start : end - 1])
         result += ["", indent + CODE + held.hold(code), ""]
+        if start == at and (behind := _RAW_END.search(lines[end - 1])):
+            result.append(held.prepared(behind[1]))
         at = end
     return result
 
