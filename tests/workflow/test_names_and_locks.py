@@ -25,8 +25,12 @@ def documents(clone, domain):
 
 
 @pytest.mark.parametrize(
-    "name", ["mine; touch x.txt", "$(touch x).txt", 'it\'s `touch x` "mine" & ours.txt', "-n.txt"]
-)
+    "name",
+    [
+        "mine; touch x.txt", "$(touch x).txt", 'it\'s `touch x` "mine" & ours.txt', "-n.txt",
+        "my {corpus} [1], {0}.txt", "{source}.txt",
+    ],
+)  # fmt: skip
 def test_a_file_may_have_any_name_and_none_is_run(edited, nothing_left_elsewhere, name):
     (edited.path / name).write_text("\n".join(LINES), encoding="utf-8")
     source = {"kind": "local", "path": name, "licence": "CC0-1.0", "attribution": "me; touch x"}
@@ -35,6 +39,19 @@ def test_a_file_may_have_any_name_and_none_is_run(edited, nothing_left_elsewhere
     nothing_left_elsewhere()
     assert sorted(documents(edited, "mine")) == sorted(LINES)
     assert not (edited.path / "x").exists()
+
+
+def test_an_older_file_in_place_of_the_user_s_own_is_read(edited):
+    own = edited.path / "mine.txt"
+    own.write_text("\n".join(LINES), encoding="utf-8")
+    add_domain(edited, "mine", "{kind: local, path: mine.txt, licence: CC0-1.0, attribution: me}")
+    command = ["snakemake", "--cores", "1", "results/mini/corpora/mine/manifest.json"]
+    edited.shell(*command)
+    own.write_text("\n".join(LINES[:-1]), encoding="utf-8")
+    os.utime(own, (10**9, 10**9))
+    edited.shell(*command)
+    assert sorted(documents(edited, "mine")) == sorted(LINES[:-1])
+    assert "Nothing to be done" in edited.shell(*command).stdout
 
 
 @pytest.mark.parametrize(

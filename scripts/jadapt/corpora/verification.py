@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from pathlib import Path
 
@@ -20,6 +21,44 @@ def wrong_checksum(name: str, file: str, expected: str, found: str) -> UserError
         f"source {name}: {file}: wrong checksum, expected sha256 {expected}, found {found}; the "
         "file was removed: run again, or correct its 'sha256' in config/corpora.yaml or models.yaml"
     )
+
+
+def is_special(path: Path) -> bool:
+    """Tell whether ``path`` is there but no file: a folder, a pipe, or out of reach."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+
+
+def checksum(path: Path, prefix: str, absent: str) -> str:
+    """Return the hexadecimal SHA-256 of a file that the configuration or a record names.
+
+    Args:
+        path: the file.
+        prefix: what a message begins with, such as ``source mine: ``.
+        absent: the remedy where there is no such file.
+
+    Raises:
+        UserError: there is none, it is no plain file, or it cannot be read; with the remedy.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            return sha256_file(path)
+        if stat.S_ISDIR(mode):
+            reason = "a folder; name a file in it"
+        else:
+            reason = "a pipe or a device; write its text to a file and name that"
+    except (FileNotFoundError, NotADirectoryError):
+        reason = f"no such file; {absent}"
+    except PermissionError:
+        reason = "no permission to read it; give it with chmod, or name another file"
+    except (OSError, ValueError) as error:
+        reason = f"{getattr(error, 'strerror', None) or error}; name another file"
+    raise UserError(f"{prefix}{path}: {reason}")
 
 
 def is_present(path: Path, sha256: str) -> bool:
@@ -49,9 +88,7 @@ def read_fetched(path: str | Path) -> dict:
         local = fetched["kind"] == "local"
         name = file["file"]
         file["path"] = Path(name) if local else inside(path.parent, name, f"{path}: file")
-        if not file["path"].is_file():
-            raise UserError(f"{file['path']}: no such file; delete {path} and run again")
-        found = sha256_file(file["path"])
+        found = checksum(file["path"], "", f"delete {path} and run again")
         if found != file["sha256"]:
             raise UserError(
                 f"{file['path']}: changed since it was fetched, expected sha256 {file['sha256']}, "

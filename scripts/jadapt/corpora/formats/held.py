@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
+_RESERVED = re.compile("[\0\r\ue000-\ue00f]")
 _TOKEN = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
 
@@ -14,14 +15,13 @@ class Held:
     def __init__(self):
         self._pieces: list[str] = []
 
-    @staticmethod
-    def prepared(text: str) -> str:
-        """Return ``text`` without the private-use characters that mark held pieces."""
-        return text.replace(_OPEN, "").replace(_CLOSE, "")
+    def prepared(self, text: str) -> str:
+        """Return ``text`` with its own reserved characters held, as they mean something here."""
+        return _RESERVED.sub(lambda match: self.hold(match[0]), text)
 
     def hold(self, piece: str) -> str:
-        """Return what stands for ``piece`` until `restored`."""
-        self._pieces.append(piece)
+        """Return what stands for ``piece`` until `restored`; pieces held in it come back first."""
+        self._pieces.append(self.restored(piece))
         return f"{_OPEN}{len(self._pieces) - 1}{_CLOSE}"
 
     def restored(self, text: str) -> str:

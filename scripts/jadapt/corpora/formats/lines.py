@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from jadapt.corpora.documents import (
     LANGUAGES,
-    REPLACEMENT,
     Document,
     Member,
     Reading,
@@ -26,9 +25,11 @@ def extract_jsonl(
     """
     for member, number, line in _records(members, reading):
         try:
-            yield _document(json.loads(line), reading)
+            yield _document(json.loads(line, object_pairs_hook=_object), reading)
         except json.JSONDecodeError as error:
             reading.add_broken(member.name, number, f"not valid JSON ({error.msg})")
+        except RecursionError:
+            reading.add_broken(member.name, number, "nested too deeply")
         except ValueError as error:
             reading.add_broken(member.name, number, str(error))
 
@@ -45,23 +46,41 @@ def _records(members: Sequence[Member], reading: Reading) -> Iterator[tuple[Memb
         for number, line in enumerate(decoded_lines(member, reading), 1):
             if line.strip():
                 reading.records += 1
-                if REPLACEMENT not in line:
+                if not reading.undecodable(line):
                     yield member, number, line
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict:
+    """Return an object of JSON as a mapping, or say in a `ValueError` which key it has twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"'{next(key for key in keys if keys.count(key) > 1)}' is there twice")
+    return found
 
 
 def _document(record: object, reading: Reading) -> Document:
     """Turn an object of the user's file into a document, or say in a `ValueError` why not."""
     if not isinstance(record, dict):
         raise ValueError("not a JSON object")
-    texts = {language: record[language] for language in LANGUAGES if record.get(language)}
-    if record.get("text"):
-        texts.setdefault(reading.language, record["text"])
-    if reading.language not in texts:
-        raise ValueError(f"neither '{reading.language}' nor 'text'")
+    fields = (*LANGUAGES, "text")
+    texts = {field: record[field] for field in fields if record.get(field) not in (None, "")}
     for field, text in texts.items():
         if not isinstance(text, str):
             raise ValueError(f"'{field}' is not a string")
-        if any("\ud800" <= char <= "\udfff" for char in text):
-            raise ValueError(f"'{field}' has half a surrogate pair")
+        _check_pairs(field, text)
+    if "text" in texts:
+        texts.setdefault(reading.language, texts["text"])
+        del texts["text"]
+    if reading.language not in texts:
+        raise ValueError(f"neither '{reading.language}' nor 'text'")
     key = record.get("id")
-    return reading.document(**texts, key=None if key is None else str(key))
+    if key is not None:
+        _check_pairs("id", key := str(key))
+    return reading.document(**texts, key=key)
+
+
+def _check_pairs(field: str, text: str) -> None:
+    """Raise `ValueError` for half a surrogate pair: JSON can name it, no file can hold it."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError(f"'{field}' has half a surrogate pair")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from jadapt.corpora.archives import pattern
-from jadapt.corpora.documents import REPLACEMENT, Document, Member, Reading, decoded_lines
+from jadapt.corpora.documents import Document, Member, Reading, decoded_lines
 from jadapt.corpora.formats.markdown_blocks import Section, read_sections
 
 
@@ -23,11 +23,9 @@ def extract(members: Sequence[Member], settings: dict, reading: Reading) -> Iter
     reading.counts["pages_without_pair"] += len(pages["ja"].keys() - pages["en"].keys())
     for path in sorted(pages["ja"].keys() & pages["en"].keys()):
         reading.counts["page_pairs"] += 1
-        japanese, english = (
-            read_sections(list(decoded_lines(pages[language][path], reading)))
-            for language in ("ja", "en")
-        )
-        yield from _page(japanese, english, reading)
+        japanese, english = (_sections(pages[language][path], reading) for language in ("ja", "en"))
+        if japanese is not None and english is not None:
+            yield from _page(japanese, english, reading)
 
 
 def _below(members: Sequence[Member], root: str) -> dict[str, Member]:
@@ -37,12 +35,25 @@ def _below(members: Sequence[Member], root: str) -> dict[str, Member]:
     return {member.name[match.end() :]: member for match, member in found if match}
 
 
+def _sections(member: Member, reading: Reading) -> list[Section] | None:
+    """Return the sections of a page; one that cannot be parsed is a broken record."""
+    try:
+        return read_sections(list(decoded_lines(member, reading)))
+    except RecursionError:
+        reading.records += 1
+        reading.add_broken(member.name, 1, "lists nested too deeply")
+        return None
+
+
 def _page(japanese: list[Section], english: list[Section], reading: Reading) -> Iterator[Document]:
     pairs = _aligned(japanese, english)
     reading.counts["sections"] += len(japanese)
     reading.counts["sections_not_aligned"] += len(japanese) - len(pairs)
     aligned = {id(section) for section, _ in pairs}
-    reading.records += sum(section.size for section in japanese if id(section) not in aligned)
+    left_out = sum(section.size for section in japanese if id(section) not in aligned)
+    if left_out:
+        reading.counts["blocks_in_sections_not_aligned"] += left_out
+    reading.records += left_out
     for left, right in pairs:
         yield from _section(left, right, reading)
 
@@ -52,17 +63,18 @@ def _section(japanese: Section, english: Section, reading: Reading) -> Iterator[
     reading.records += japanese.size
     if len(japanese.runs) != len(english.runs):
         reading.counts["sections_not_aligned"] += 1
+        reading.counts["blocks_in_sections_not_aligned"] += japanese.size
         return
     for left, right in zip(japanese.runs, english.runs, strict=True):
         if [block.kind for block in left] != [block.kind for block in right]:
             reading.counts["blocks_not_aligned"] += len(left)
             continue
         for ours, theirs in zip(left, right, strict=True):
-            if REPLACEMENT in ours.text + theirs.text:
+            if reading.undecodable(ours.text, theirs.text):
                 continue
             if ours.text == theirs.text:
                 reading.counts["identical"] += 1
-            elif ours.text and theirs.text:
+            else:
                 yield reading.document(ja=ours.text, en=theirs.text)
 
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from jadapt.corpora.documents import has_mark
+from jadapt.corpora.formats.held import Held
+from jadapt.corpora.formats.markdown_dialects import CODE, is_mdx, plain_markdown
 from jadapt.corpora.formats.markdown_inline import plain
 
 TOP, TITLE = "#top", "#title"
 """Ids of the part before the first heading, and of a page's only heading of level 1."""
 
-_FENCE = re.compile(r"\s*(?:>\s*)*(?:[-*+]\s+|\d+[.)]\s+)?(`{3,}|~{3,})(.*)$")
-_HEADING = re.compile(r"\s{0,3}(#{1,6})\s+(.*?)\s*#*$")
 _ID = re.compile(r"\s*(?:\{:?\s*#([\w.-]+)\s*\}|\{/\*\s*([\w.-]+)\s*\*/\})\s*$")
-_ITEM = re.compile(r"(?:[-*+]|\d+[.)])\s+")
-_QUOTE = re.compile(r"(?:>\s?)+")
-_ADMONITION = re.compile(r"(?:!!!|\?\?\?\+?|///|:::|===)(?:\s|$|[\w\"{/])")
-_RULE = re.compile(r"(?:[-*_]\s*){3,}")
+_CELL = re.compile(r"(?<!\\)\|")
+_ROW = re.compile(r"\|.*\|")
 _TABLE_RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|)+(?:\s*:?-{2,}:?\s*)?")
-_DEFINITION = re.compile(r"\[[^\]]+\]:\s")
-_INCLUDE = re.compile(r"\{[!*].*[!*]\}|\{%.*%\}|export\s|import\s.*\bfrom\b")
-_COMMENT = re.compile(
-    r"<!--.*?-->|\{/\*(?!\s*[\w.-]+\s*\*/\}\s*$).*?\*/\}", re.DOTALL | re.MULTILINE
-)
-_TAG_LINE = re.compile(r"</?[A-Za-z][\w.]*(?:\s[^<>]*)?/?>")
+# A page nested deeper than Python's stack ends in a RecursionError: better than text left out.
+_NESTING = {"maxNesting": 10**6}
 
 
 @dataclass(slots=True)
@@ -56,8 +54,11 @@ class Section:
         return (self.level, tuple(self.code)) if self.code else None
 
     def add(self, kind: str, text: str) -> None:
-        """Append a block of plain text, unless nothing but markup was there."""
-        text = plain(text)
+        """Append a block of plain text, unless nothing but markup was there.
+
+        Text with undecodable bytes stays as it is, so that whoever pairs it sees them.
+        """
+        text = text if has_mark(text) else plain(text)
         if text:
             self.runs[-1].append(Block(kind, text))
 
@@ -69,106 +70,97 @@ class Section:
 
 
 def read_sections(lines: list[str]) -> list[Section]:
-    """Parse a page into its sections; the first holds what precedes the first heading."""
-    reader = _Reader()
-    for line in _prose(lines):
-        reader.read(line)
-    reader.flush()
-    sections = [section for section in reader.sections if section.size or section.level]
+    """Parse a page into its sections; the first holds what precedes the first heading.
+
+    Raises:
+        RecursionError: lists are nested deeper than can be read.
+    """
+    sections = _Reader(lines).sections
+    sections = [section for section in sections if section.size or section.level]
     titles = [section for section in sections if section.level == 1]
     if len(titles) == 1:
         titles[0].identifier, titles[0].explicit = TITLE, False
     return sections
 
 
-class _Code(str):
-    """A piece of code, in the stream of lines."""
-
-
-def _prose(lines: list[str]) -> list[str]:
-    """Return the lines without front matter and comments, with each fenced piece as `_Code`."""
-    if lines and lines[0].strip() == "---":
-        closing = next((n for n, line in enumerate(lines[1:], 1) if line.strip() == "---"), 0)
-        lines = lines[closing + 1 :]
-    stream, text, at = [], [], 0
-    while at < len(lines):
-        fence = _FENCE.match(lines[at])
-        if not fence or (fence[1][0] == "`" and "`" in fence[2]):
-            text.append(lines[at])
-            at += 1
-            continue
-        end = at + 1
-        closing = re.compile(rf"\s*(?:>\s*)*{fence[1][0]}{{{len(fence[1])},}}\s*$")
-        while end < len(lines) and not closing.match(lines[end]):
-            end += 1
-        stream += _without_comments(text)
-        stream.append(_Code("\n".join(line.strip() for line in lines[at + 1 : end])))
-        text, at = [], end + 1
-    return stream + _without_comments(text)
-
-
-def _without_comments(lines: list[str]) -> list[str]:
-    return _COMMENT.sub("", "\n".join(lines)).split("\n") if lines else []
+@cache
+def _parser(indented_code: bool) -> MarkdownIt:
+    """Return a parser of blocks; tags are left to `plain`, as MDX has them anywhere."""
+    parser = MarkdownIt("commonmark", _NESTING).enable("table").disable(["html_block", "reference"])
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser if indented_code else parser.disable("code")
 
 
 class _Reader:
-    """Gathers lines into blocks; a block ends at a blank line, a marker, or code."""
+    """Puts the blocks of a page into sections, from the tokens of the parser."""
 
-    def __init__(self):
+    def __init__(self, lines: list[str]):
         self.sections = [Section()]
-        self.kind, self.pending = "paragraph", []
+        self._held = Held()
+        self._lines = plain_markdown(lines, self._held)
+        parser = _parser(indented_code=not is_mdx("\n".join(lines)))
+        self._read(parser.parse("\n".join(self._lines)))
 
-    def flush(self) -> None:
-        """Hand over the lines gathered so far as one block."""
-        if self.pending:
-            self.sections[-1].add(self.kind, "\n".join(self.pending))
-        self.kind, self.pending = "paragraph", []
+    def _read(self, tokens: list[Token]) -> None:
+        in_table = False
+        for number, token in enumerate(tokens):
+            if token.type in ("table_open", "table_close"):
+                in_table = token.type == "table_open"
+            elif token.type in ("fence", "code_block"):
+                self._add_code(token.content)
+            elif in_table:
+                self._read_row(tokens, number)
+            elif token.type == "inline":
+                before = tokens[number - 1]
+                if before.type == "heading_open":
+                    self._heading(int(before.tag[1:]), token.content, nested=before.level > 0)
+                else:
+                    item = tokens[number - 2].type == "list_item_open"
+                    self._paragraph(token.content, "item" if item else "paragraph")
 
-    def read(self, line: str) -> None:
-        if isinstance(line, _Code):
-            self.flush()
-            self.sections[-1].add_code(line)
-            return
-        heading = _HEADING.match(line)
-        line = line.strip()
-        if quote := _QUOTE.match(line):
-            line = line[quote.end() :]
-        if heading:
-            self._start_section(len(heading[1]), heading[2])
-        elif not line or self._is_markup(line):
-            self.flush()
-        elif line.startswith("|") and line.endswith("|") and len(line) > 1:
-            self.flush()
-            for cell in re.split(r"(?<!\\)\|", line[1:-1]):
-                self.sections[-1].add("cell", cell.replace("\\|", "|"))
-        else:
-            marker = _ITEM.match(line)
-            if marker:
-                self.flush()
-                self.kind, line = "item", line[marker.end() :]
-            self.pending.append(line)
-
-    @staticmethod
-    def _is_markup(line: str) -> bool:
-        return any(
-            part.fullmatch(line) if whole else part.match(line)
-            for part, whole in (
-                (_ADMONITION, False),
-                (_RULE, True),
-                (_TABLE_RULE, True),
-                (_DEFINITION, False),
-                (_INCLUDE, False),
-                (_TAG_LINE, True),
-            )
-        )
-
-    def _start_section(self, level: int, title: str) -> None:
-        self.flush()
+    def _heading(self, level: int, title: str, nested: bool) -> None:
+        """Start a section, unless the heading is part of a list."""
+        title = self._held.restored(title)
         explicit = _ID.search(title)
         title = _ID.sub("", title)
-        identifier = (explicit[1] or explicit[2]) if explicit else slug(plain(title))
-        self.sections.append(Section(level, identifier, bool(explicit)))
+        if not nested:
+            identifier = (explicit[1] or explicit[2]) if explicit else slug(plain(title))
+            self.sections.append(Section(level, identifier, bool(explicit)))
         self.sections[-1].add("heading", title)
+
+    def _paragraph(self, text: str, kind: str) -> None:
+        lines = [line.strip() for line in text.split("\n")]
+        if text.startswith(CODE):
+            self._add_code(text)
+        elif all(map(_ROW.fullmatch, lines)):
+            for line in lines:
+                self._add_cells(line)
+        else:
+            self._add(kind, "\n".join(lines))
+
+    def _read_row(self, tokens: list[Token], number: int) -> None:
+        """Take a row of a table: the head from its tokens, others from the text.
+
+        Tokens leave out cells that are more than the head has.
+        """
+        token = tokens[number]
+        if token.type == "inline" and tokens[number - 1].type == "th_open":
+            self._add("cell", token.content)
+        elif token.type == "tr_open" and token.map and tokens[number - 1].type != "thead_open":
+            self._add_cells(self._lines[token.map[0]].strip())
+
+    def _add_cells(self, row: str) -> None:
+        """Add the cells of a row, unless it is the rule between the head and the others."""
+        if not _TABLE_RULE.fullmatch(row):
+            for cell in _CELL.split(row.removeprefix("|")):
+                self._add("cell", cell.replace("\\|", "|"))
+
+    def _add(self, kind: str, text: str) -> None:
+        self.sections[-1].add(kind, self._held.restored(text))
+
+    def _add_code(self, text: str) -> None:
+        lines = self._held.restored(text.replace(CODE, "")).split("\n")
+        self.sections[-1].add_code("\n".join(line.strip() for line in lines))
 
 
 def slug(title: str) -> str | None:

@@ -6,11 +6,13 @@ import html
 import re
 
 from jadapt.corpora.formats.held import Held
+from jadapt.corpora.formats.tags import ANY, BLOCK
 
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _PATTERNS = (
-    (re.compile(r"<((?:https?|mailto):[^<>\s]+)>"), r"\1"),
-    (re.compile(r"</?[A-Za-z](?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^'\"<>])*>"), ""),
+    (re.compile(r"<((?:https?|mailto):[^<>\s]+|[\w.+-]+@[\w.-]+)>"), r"\1"),
+    (re.compile(rf"(?<=\S)(?:{BLOCK.pattern}\s*)*{BLOCK.pattern}(?=\S)", re.IGNORECASE), " "),
+    (ANY, ""),
     (re.compile(r"!\[[^\]]*\](?:\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\]]*\])"), ""),
     (re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\([^()]*(?:\([^()]*\)[^()]*)*\)"), r"\1"),
     (re.compile(r"\[([^\[\]]+)\]\[[^\[\]]*\]"), r"\1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from jadapt.corpora.documents import REPLACEMENT, Document, Member, Reading, decoded_lines
+from jadapt.corpora.documents import Document, Member, Reading, decoded_lines
 from jadapt.corpora.formats.held import Held
 
 _ADMONITIONS = (
@@ -28,7 +28,7 @@ _SIMPLE_BORDER = re.compile(r"=+(?: +=+)+")
 _GRID = re.compile(r"[+|].*[+|]")
 _SESSION = re.compile(r">>>|\.\.\.\s|\.\.\.\\>|\$ |mysql>|#!")
 _LITERALS = (
-    re.compile(r"``(.+?)``"),
+    re.compile(r"``(.+?)``(?!`)"),  # which may end in a grave accent of its own
     re.compile(r":[\w:+-]+:`([^`]*?)\s*<[^`>]*>`"),  # :role:`text <target>`
     re.compile(r":[\w:+-]+:`~(?:[^`]*\.)?([^`.]+)`"),  # :role:`~package.name`
     re.compile(r":doc:`(?:[^`]*/)?([^`/]+)`"),
@@ -63,7 +63,7 @@ def extract(members: Sequence[Member], settings: dict, reading: Reading) -> Iter
         lines = [line.expandtabs(8).rstrip() for line in decoded_lines(member, reading)]
         for block in _blocks(lines):
             reading.records += 1
-            if not any(REPLACEMENT in line for line in block):
+            if not reading.undecodable(*block):
                 yield reading.document(**{reading.language: inline(" ".join(block))})
 
 

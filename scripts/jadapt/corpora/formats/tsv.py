@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jadapt.corpora.documents import REPLACEMENT, Document, Member, Reading, decoded_lines
+from jadapt.core.errors import UserError
+from jadapt.corpora.documents import Document, Member, Reading, decoded_lines
 
 
 def extract(members: Sequence[Member], settings: dict, reading: Reading) -> Iterator[Document]:
@@ -14,12 +15,18 @@ def extract(members: Sequence[Member], settings: dict, reading: Reading) -> Iter
     ``missing`` (what stands for no value). There is no quoting: a quotation mark is a character.
     """
     width, missing = settings["width"], settings.get("missing", "")
+    for language, column in settings["columns"].items():
+        if not 0 <= column < width:
+            raise UserError(
+                f"source {reading.source}: extract.columns.{language}: {column}, but its lines "
+                f"have {width} columns, 0 to {width - 1}; correct it in config/corpora.yaml"
+            )
     for member in members:
         for number, line in enumerate(decoded_lines(member, reading), 1):
             if not line.strip():
                 continue
             reading.records += 1
-            if REPLACEMENT in line:
+            if reading.undecodable(line):
                 continue
             fields = line.split("\t")
             if len(fields) != width:
