@@ -184,7 +184,7 @@ rule baselines:
         ],
         trained=[
             f"{RESULTS}/tokens/{domain}/train/meta.json"
-            for domain in [*config["sequence"], *([] if PRETRAINED else [KNOWN])]
+            for domain in [*config["sequence"], *([] if PRETRAINED else [SOURCE_DOMAIN])]
         ],
         tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
     output:
@@ -209,7 +209,7 @@ rule baselines:
             if PRETRAINED
             else [
                 "--known",
-                f"{KNOWN}={labels_of(runs.run_settings(config, 'base'))}",
+                f"{SOURCE_DOMAIN}={labels_of(runs.run_settings(config, 'base'))}",
             ]
         ),
         domains=EVALUATED,

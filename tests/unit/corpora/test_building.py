@@ -5,53 +5,19 @@ import os
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 
+from corpus_example import CORPORA, ROOT, prepare, sentence
 from jadapt.core import tables as declared
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json, read_jsonl
 from jadapt.corpora import building
 from jadapt.corpora.archives import matches, read_archive
 from jadapt.corpora.building import build
-from jadapt.corpora.fetching import fetch
 from jadapt.corpora.notice import notice
 from jadapt.corpora.splits import SPLITS, leaks
-
-ROOT = Path(__file__).resolve().parents[3]
-CORPORA = yaml.safe_load((ROOT / "config/corpora.yaml").read_text("utf-8"))
-SHARES = {"validation": 0.2, "test": 0.2}
-SIGNS = "山川空海森花鳥風月星"
-
-
-def sentence(number):
-    return "、".join(SIGNS[int(digit)] * 3 for digit in f"{number:05d}") + "。"
-
-
-def entry(path):
-    return {"kind": "local", "path": str(path), "licence": "CC0-1.0", "attribution": "us"}
-
-
-def prepare(tmp_path, files, language="ja", **domain):
-    """Write own files, fetch them, and return the settings and the fetched records."""
-    sources, fetched = {}, {}
-    for name, text in files.items():
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        source = path.stem
-        sources[source] = entry(path)
-        fetched[source] = tmp_path / "downloads" / source / "fetched.json"
-        fetch(source, sources[source], fetched[source], None, False)
-    settings = {
-        "domain": {"language": language, "sources": list(sources)} | domain,
-        "sources": sources,
-        "cleaning": CORPORA["cleaning"],
-        "splits": SHARES,
-    }
-    return settings, fetched
 
 
 def pairs(count):

@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from test_corpora_building import entry, prepare, sentence
 
+from corpus_example import entry, prepare, sentence
 from jadapt.core.errors import UserError
 from jadapt.corpora import verification
 from jadapt.corpora.building import build
