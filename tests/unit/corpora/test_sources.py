@@ -137,7 +137,7 @@ def unreadable(tmp_path, kind):
     ("kind", "reason"),
     [
         ("missing", "no such file"), ("below a file", "no such file"), ("folder", "a folder"),
-        ("pipe", "no plain file"), ("loop", "symbolic links"), ("long", "too long"),
+        ("pipe", "a pipe or a device"), ("loop", "symbolic links"), ("long", "too long"),
         ("nul", "null byte"),
     ],
 )  # fmt: skip
