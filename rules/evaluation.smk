@@ -184,7 +184,10 @@ rule baselines:
         ],
         trained=[
             f"{RESULTS}/tokens/{domain}/train/meta.json"
-            for domain in [*config["sequence"], *([] if PRETRAINED else [SOURCE_DOMAIN])]
+            for domain in [
+                *config["sequence"],
+                *([] if PRETRAINED else [SOURCE_DOMAIN]),
+            ]
         ],
         tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
     output:
@@ -203,7 +206,9 @@ rule baselines:
         study=config["study"],
         corpora=f"{RESULTS}/corpora",
         tokens=f"{RESULTS}/tokens",
-        labels=[f"{task}={labels_of(config['training'])}" for task in config["sequence"]],
+        labels=[
+            f"{task}={labels_of(config['training'])}" for task in config["sequence"]
+        ],
         known=(
             []
             if PRETRAINED

@@ -26,7 +26,9 @@ if TASKS:
             code=code("prepare_task.py"),
             settings=lambda wildcards: as_json(
                 {
-                    "definition": TASKS[wildcards.task].model_dump(exclude_defaults=True),
+                    "definition": TASKS[wildcards.task].model_dump(
+                        exclude_defaults=True
+                    ),
                     "seed": config["evaluation"].get("task_seed", 0),
                     "limit": config["evaluation"].get("task_items"),
                 }

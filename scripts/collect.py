@@ -1,4 +1,4 @@
-"""Write one of a study's tables from its runs: metrics, efficiency, curves or grid."""
+"""Write one of a study's tables from its runs: metrics, efficiency, curves, fronts or grid."""
 
 from __future__ import annotations
 
@@ -26,20 +26,25 @@ def main() -> None:
         table.add_argument("--study", required=True)
         table.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json files")
     curves.add_argument("--logs", type=Path, nargs="+", required=True, help="train.jsonl files")
+    fronts = kinds.add_parser("fronts", help="from the fronts of the runs")
     grid = kinds.add_parser("grid", help="from the searches and ablations")
-    grid.add_argument("--tables", type=Path, nargs="+", required=True)
-    for table in (metrics, efficiency, curves, grid):
+    for table in (fronts, grid):
+        table.add_argument("--tables", type=Path, nargs="+", required=True)
+    for table in (metrics, efficiency, curves, fronts, grid):
         table.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.table == "metrics":
         frame = collection.metrics_table(arguments.evaluations, arguments.source_domain)
     elif arguments.table == "efficiency":
         frame = collection.efficiency_table(arguments.runs, arguments.study)
+    elif arguments.table == "fronts":
+        frame = collection.fronts_table(arguments.tables)
     elif arguments.table == "grid":
         frame = collection.grid_table(arguments.tables)
     else:
         frame = collection.curves_table(arguments.logs, arguments.runs, arguments.study)
-    tables.MEASURED[arguments.table].write_frame(arguments.output, frame)
+    declared = {**tables.MEASURED, tables.FRONTS.name: tables.FRONTS}
+    declared[arguments.table].write_frame(arguments.output, frame)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def build(folder: Path) -> Path:
     tiny_model.save(folder / "model")
     for number, domain in enumerate(DOMAINS):
         generator = np.random.default_rng(number)
-        for split, count in (("train", 80), ("validation", 12)):
+        for split, count in (("train", 80), ("validation", 12), ("test", 12)):
             documents = []
             for length in generator.integers(5, 14, count):
                 start = generator.integers(0, 55)

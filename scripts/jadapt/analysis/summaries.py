@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import pandas as pd
 
@@ -13,19 +15,70 @@ from jadapt.core.errors import UserError
 ACCURACY = "next_character_accuracy"
 BITS = "bits_per_byte"
 CHARACTER_BITS = "bits_per_character"
+# Whose indices are kept.
+MOST_TABLES = 8
+
+
+class _Index:
+    """What is asked of one table of metrics again and again, looked up once.
+
+    With a thousand runs a table has half a million rows, and each run asks for a dozen values.
+    """
+
+    def __init__(self, metrics: pd.DataFrame):
+        self._metrics = metrics
+        self._base = metrics["method"] == BASE
+
+    @cached_property
+    def home(self) -> str:
+        """The domain that the base model was made from."""
+        trained = self._metrics.loc[self._base, "trained_through"]
+        if trained.empty:
+            raise UserError(
+                f"metrics.csv: no rows of method '{BASE}'; evaluate the base model first"
+            )
+        return trained.iloc[0]
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        """The tasks, in the order of the rows."""
+        return list(self._metrics.loc[~self._base, "trained_through"].unique())
+
+    @cached_property
+    def final(self) -> pd.DataFrame:
+        """The rows of each method after its last task."""
+        last = self._metrics.groupby("method", sort=False)["trained_through"].transform("last")
+        return self._metrics[self._metrics["trained_through"] == last]
+
+    @cached_property
+    def places(self) -> dict[tuple[str, str, str], np.ndarray]:
+        """Places of the rows of `final` by method, metric and domain."""
+        keys = ["method", "metric", "evaluated_on"]
+        return self.final.groupby(keys, sort=False, observed=True).indices
+
+
+# By the identity of the table, for as long as it lives; tables are never changed in place.
+_INDICES: dict[int, _Index] = {}
+
+
+def _of(metrics: pd.DataFrame) -> _Index:
+    known = _INDICES.get(id(metrics))
+    if known is None or known._metrics is not metrics:
+        known = _INDICES[id(metrics)] = _Index(metrics)
+        # The index holds the table, so that its identity stays its own; a few tables are enough.
+        while len(_INDICES) > MOST_TABLES:
+            _INDICES.pop(next(iter(_INDICES)))
+    return known
 
 
 def home_domain(metrics: pd.DataFrame) -> str:
     """Return the domain that the base model was made from (English)."""
-    trained = metrics.loc[metrics["method"] == BASE, "trained_through"]
-    if trained.empty:
-        raise UserError(f"metrics.csv: no rows of method '{BASE}'; evaluate the base model first")
-    return trained.iloc[0]
+    return _of(metrics).home
 
 
 def tasks(metrics: pd.DataFrame) -> list[str]:
     """Return the tasks in the order of training, which is that of the rows."""
-    return list(metrics.loc[metrics["method"] != BASE, "trained_through"].unique())
+    return list(_of(metrics).tasks)
 
 
 def domains(metrics: pd.DataFrame) -> list[str]:
@@ -42,17 +95,14 @@ def adapted(metrics: pd.DataFrame) -> list[str]:
 
 def final(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each method after its last task, and all rows of the base model."""
-    last = metrics.groupby("method", sort=False)["trained_through"].transform("last")
-    return metrics[metrics["trained_through"] == last]
+    return _of(metrics).final
 
 
 def by_seed(metrics: pd.DataFrame, method: str, metric: str, domain: str) -> pd.Series:
     """Return the final values of one metric as a series over seeds; empty when not measured."""
-    rows = final(metrics)
-    rows = rows[
-        (rows["method"] == method) & (rows["metric"] == metric) & (rows["evaluated_on"] == domain)
-    ]
-    return rows.groupby("seed")["value"].mean()
+    index = _of(metrics)
+    places = index.places.get((method, metric, domain), np.empty(0, dtype=int))
+    return index.final.iloc[places].groupby("seed")["value"].mean()
 
 
 def task_mean(metrics: pd.DataFrame, method: str, metric: str) -> pd.Series:

@@ -76,6 +76,7 @@ STAGES = {
     "initial_model": "Preparing the model to start from.",
     "base": "Pre-training the base model.",
     "search": "The grid of learning rates of a run.",
+    "front": "A run at every rate and strength.",
     "ablation": "An ablation: the values of one setting.",
     "adapt": "Training a run, all of its tasks and as many seeds as `seeds_per_job`.",
     "evaluate": "Evaluating the models of a run; several are grouped into one job.",

@@ -6,13 +6,13 @@ Imported by the Snakefile on every call, so it imports nothing heavy.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
 from jadapt.config import composition
 from jadapt.config.checking import check
-from jadapt.config.fields import Section
+from jadapt.config.fields import UNIQUE, Section, Text
 from jadapt.config.origins import Origin
 from jadapt.config.training import Rate, Training, changes
 from jadapt.core.declarations import METHODS, STRATEGIES
@@ -65,6 +65,15 @@ def _check_whole(model: type, settings: dict[str, Any], origin: Origin, at: str)
     check({key: settings[key] for key in model.model_fields if key in settings}, model, origin, at)
 
 
+class Strengths(Section):
+    """A setting of a run with the values that make up its front, beside the rates."""
+
+    key: Text
+    """The setting; dots lead into sections, as in `continual.replay.ratio`."""
+    values: Annotated[list[Any], Field(min_length=2, max_length=100), *UNIQUE]
+    """The values that are tried, each at every rate."""
+
+
 @cache
 def entry_model(method: str) -> type[Section]:
     """Return the model of the entries of a method."""
@@ -77,6 +86,14 @@ def entry_model(method: str) -> type[Section]:
         learning_rate=(
             Rate,
             Field(description="Peak learning rate, or several to choose from on the first task."),
+        ),
+        strengths=(
+            Strengths,
+            Field(
+                default=None,
+                description="A setting of this run with several values, for its "
+                "front: each is tried at every rate.",
+            ),
         ),
         continual=(
             dict[str, dict[str, Any]],

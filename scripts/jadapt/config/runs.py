@@ -8,6 +8,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+# Keys of an entry that say which points its front has, and nothing of a single run.
+OF_FRONT = ("strengths",)
+
 
 def run_settings(config: dict, run: str, seed: int | None = None) -> dict:
     """Resolve everything that one training process needs to know.
@@ -25,7 +28,8 @@ def run_settings(config: dict, run: str, seed: int | None = None) -> dict:
     if run == "base":
         own = {key: value for key, value in config["pretraining"].items() if key != "domain"}
         return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["source_domain"]]}
-    own = {**config["methods"][run], **({} if seed is None else {"seed": seed})}
+    entry = {key: value for key, value in config["methods"][run].items() if key not in OF_FRONT}
+    own = {**entry, **({} if seed is None else {"seed": seed})}
     return {**shared, **own, "run": run, "sequence": config["sequence"]}
 
 
@@ -65,6 +69,46 @@ def _as_list(rate: float | list[float]) -> list[float]:
 def search_settings(config: dict, run: str) -> dict:
     """Resolve a learning-rate grid: one run on the first task, every rate, the grid's seeds."""
     return _search(config, run, [("", config["methods"][run])], "", config["search"]["seeds"])
+
+
+def has_front(config: dict, run: str) -> bool:
+    """Tell whether a run is tried at several rates or strengths, in a study with fronts."""
+    entry = config["methods"][run]
+    several = isinstance(entry["learning_rate"], list) or bool(entry.get("strengths"))
+    return bool(config.get("fronts")) and several
+
+
+def front_settings(config: dict, run: str) -> dict:
+    """Resolve a front: every rate and strength of a run through the whole sequence."""
+    fronts, strengths = config["fronts"], config["methods"][run].get("strengths")
+    plain = {**run_settings(config, run), "role": "front"}
+    variants = [{"name": "", "strength": "", "settings": plain}]
+    if strengths:
+        variants = [
+            {
+                "name": "",
+                "strength": variant_name(value),
+                "settings": varied(plain, strengths["key"], value),
+            }
+            for value in strengths["values"]
+        ]
+    evaluation = config["evaluation"]
+    return {
+        "run": run,
+        "ablation": "",
+        "rates": rates(config, run),
+        "seeds": fronts["seeds"],
+        "variants": variants,
+        "extend": fronts.get("extend", 0),
+        "interpolations": fronts.get("interpolations", []),
+        "rule": {"forgetting_weight": fronts.get("forgetting_weight", 1.0)},
+        "retention": fronts["retention"],
+        "domains": evaluation["domains"],
+        "strength_key": strengths and strengths["key"],
+        "strengths": {variant_name(v): v for v in strengths["values"]} if strengths else {},
+        "maximum_tokens": evaluation["maximum_tokens"],
+        "batch_size": evaluation["batch_size"],
+    }
 
 
 def ablation_settings(config: dict, name: str) -> dict:

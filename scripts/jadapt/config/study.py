@@ -14,9 +14,11 @@ from jadapt.config.fields import (
     Count,
     Name,
     Names,
+    NotNegative,
     Section,
     Seed,
     Seeds,
+    ShareBelowOne,
     StudyName,
     Text,
     refused,
@@ -60,6 +62,26 @@ class Search(Section):
 
     seeds: Seeds
     """Seeds of the grid; others than those of the runs keep the choice apart from the result."""
+
+
+class Fronts(Section):
+    """Runs that list several rates or strengths, each through the whole sequence, with a rule that
+    picks one point; `snakemake fronts` makes them."""
+
+    seeds: Seeds
+    """Seeds of every point of a front."""
+    extend: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many rates may be added beyond an end of a grid while the best one lies there."""
+    forgetting_weight: NotNegative = 1.0
+    """The rule: of the bits per byte learned over the whole sequence, so many times those forgotten
+    of `retention` are taken off, on validation text; the highest mean over seeds is picked."""
+    interpolations: Annotated[list[ShareBelowOne], Field(max_length=20), *UNIQUE] = Field(
+        default_factory=list
+    )
+    """Shares of the change from the base model at which interpolated weights are measured."""
+    retention: Names
+    """Domains of `evaluation.domains` in the source language on which forgetting is measured:
+    nothing is trained on them, and no strategy remembers them."""
 
 
 class Ablation(Section):
@@ -146,6 +168,8 @@ class StudySettings(Section):
     methods.schema.json."""
     search: Search
     """The learning-rate grid of methods that list several rates, on the first task."""
+    fronts: Fronts | None = None
+    """Runs at every rate and strength, through the whole sequence; left out: none."""
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
     """Settings of one run that are varied on the first task, each value with a grid of rates of its
     own."""

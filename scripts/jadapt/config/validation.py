@@ -12,6 +12,7 @@ from jadapt.config import entries, runs
 from jadapt.config.base_models import Models
 from jadapt.config.catalogue import Catalogue
 from jadapt.config.checking import check
+from jadapt.config.front_checks import check_fronts
 from jadapt.config.origins import Origin, as_origin
 from jadapt.config.run_checks import (
     check_ablation,
@@ -58,6 +59,7 @@ def validate(config: dict, catalogue: dict, models: dict, origin: str | Origin) 
         if runs.has_grid(config, name):
             count = len(runs.rates(config, name)) * len(config["search"]["seeds"])
             check_size(count, f"methods.{name}.learning_rate", origin)
+    check_fronts(config, origin)
     if config["tokenization"]:
         _check_tokenization(config["tokenization"], config, models["models"], origin)
     for name, ablation in config["ablations"].items():

@@ -293,6 +293,21 @@ GRID = Table(
     may_be_empty=True,
 )  # fmt: skip
 
+FRONTS = Table(
+    "fronts",
+    "a run, rate, strength, interpolation, seed, stage, domain, split and metric",
+    {
+        "study": TEXT, "method": TEXT, "ablation": TEXT, "variant": TEXT, "learning_rate": NUMBER,
+        "strength": TEXT, "interpolation": NUMBER, "seed": SEED, "trained_through": TEXT,
+        "evaluated_on": TEXT, "split": TEXT, "metric": TEXT, "value": NUMBER, "unit": TEXT,
+        "n": COUNT, "selected": FLAG,
+    },
+    ("method", "ablation", "variant", "learning_rate", "strength", "interpolation", "seed",
+     "trained_through", "evaluated_on", "split", "metric"),
+    ("scripts/front.py", "scripts/collect.py"),
+    may_be_empty=True,
+)  # fmt: skip
+
 SEGMENTATION = Table(
     "segmentation",
     "a segmenter, seed, group of words and metric (shares); gold tells whose words they are",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json
-from jadapt.core.tables import CURVES, EFFICIENCY, GRID, METRICS
+from jadapt.core.tables import CURVES, EFFICIENCY, FRONTS, GRID, METRICS, Table
 from jadapt.evaluation.transfer import known_rows, transfer_rows
 
 CURVE_METRICS = ("training_loss", "learning_rate", "gradient_norm")
@@ -34,33 +34,46 @@ def metrics_table(paths: list[Path], known: str) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)])
 
 
-def grid_table(paths: list[Path]) -> pd.DataFrame:
-    """Concatenate the learning-rate grids and ablations of the runs.
+def fronts_table(paths: list[Path]) -> pd.DataFrame:
+    """Concatenate the fronts of the runs, with the rows of the base model once."""
+    return _joined(paths, FRONTS, ["study", "seed", "evaluated_on", "split", "metric"])
 
-    Each file repeats the rows of the base model, of which the first copy is kept. Cells are read
-    as text, so that no digit changes and a variant such as ``8`` does not become a number.
+
+def grid_table(paths: list[Path]) -> pd.DataFrame:
+    """Concatenate the learning-rate grids and ablations, with the rows of the base model once."""
+    return _joined(paths, GRID, ["study", "seed", "evaluated_on", "metric"])
+
+
+def _joined(paths: list[Path], declared: Table, by: list[str]) -> pd.DataFrame:
+    """Concatenate tables that each repeat the rows of the base model.
+
+    Cells are read as text, so that no digit changes and a variant such as ``8`` does not become a
+    number.
+
+    Args:
+        paths: of the tables.
+        declared: their declaration.
+        by: the columns that tell the rows of the base model apart.
     """
-    files = [_grid_file(path) for path in paths]
+    files = []
+    for path in paths:
+        table = declared.read_text(path)
+        declared.check(table.columns, path)
+        files.append(table[list(declared.header)])
     if not files:
-        return pd.DataFrame(columns=list(GRID.header))
+        return pd.DataFrame(columns=list(declared.header))
     table = pd.concat(files, ignore_index=True)
     base = table[table["method"] == "base"]
-    by = ["study", "seed", "evaluated_on", "metric"]
-    for (*_, domain, metric), copies in base.groupby(by, sort=False):
+    for _, copies in base.groupby(by, sort=False):
         values = copies["value"].astype(float)
         if values.max() - values.min() > SAME_MODEL * values.abs().max():
+            metric, domain = copies[["metric", "evaluated_on"]].iloc[0]
             raise UserError(
-                f"grid: the base model has two values of {metric} on '{domain}'; "
+                f"{declared.name}: the base model has two values of {metric} on '{domain}'; "
                 f"delete {', '.join(map(str, paths))} and remake them"
             )
     base = base.drop_duplicates(by)
     return pd.concat([base, table[table["method"] != "base"]], ignore_index=True)
-
-
-def _grid_file(path: Path) -> pd.DataFrame:
-    table = GRID.read_text(path)
-    GRID.check(table.columns, path)
-    return table[list(GRID.header)]
 
 
 def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ this project: a model of pieces assigns no probability to the single characters 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -78,8 +79,11 @@ def evaluate(
             arrays = (batch["labels"][row], predicted[row], nats[row])
             for document, part in _documents(batch["document"][row], arrays, scored[row]):
                 predictions.setdefault(document, []).append(part)
-    for parts in predictions.values():
+    for document, parts in predictions.items():
+        before = tally.bytes
         _count_characters(parts, token_bytes, tally)
+        bits = sum(float(nats.sum()) for *_, nats in parts) / math.log(2)
+        tally.documents.append((document, bits, tally.bytes - before))
     return tally
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from jadapt.core import checksums
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
+from jadapt.evaluation.documents import DocumentLosses
 from jadapt.evaluation.likelihood import evaluate, text_rows
 from jadapt.methods import loading
 from jadapt.methods.base import Method
@@ -84,20 +85,46 @@ class Stages:
                 model.to("cuda")
             if task != self.settings["source_domain"]:
                 trained.append(task)
-            for domain, rows in self.rows.items():
-                told = method if method is not None and method.needs_task_id else None
-                if told:
-                    told.for_task(
-                        model, task_index(domain, self.settings["source_domain"], trained)
-                    )
-                tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                for metric in text_rows(tally):
-                    yield (task, domain, *metric)
-                if told:
-                    told.for_task(model, None)
-                    tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                    for metric in text_rows(tally, told=False):
-                        yield (task, domain, *metric)
+            for row in self.measure(model, method, trained):
+                yield (task, *row)
             if further is not None:
                 further(task, (model, method))
             print(f"{directory}: evaluated", file=sys.stderr, flush=True)
+
+    def measure(
+        self,
+        model: PreTrainedModel,
+        method: Method | None,
+        trained: list[str],
+        domains: Sequence[str] | None = None,
+        metrics: Sequence[str] | None = None,
+        losses: DocumentLosses | None = None,
+    ) -> Iterator[tuple[str, str, float, str, int]]:
+        """Yield (evaluated_on, metric, value, unit, n) of a model in memory, in evaluation mode.
+
+        Args:
+            model: on the device that is to compute.
+            method: how it was adapted; None for the base model.
+            trained: the tasks that it was trained on, in order.
+            domains: to measure; those that are not there are left out. Default: all.
+            metrics: to report. Default: all.
+            losses: gets the losses of single documents.
+        """
+        for domain, rows in self.rows.items():
+            if domains is not None and domain not in domains:
+                continue
+            told = method if method is not None and method.needs_task_id else None
+            if told:
+                told.for_task(model, task_index(domain, self.settings["source_domain"], trained))
+            tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
+            if losses is not None:
+                for document, bits, size in tally.documents:
+                    losses.add(domain, document, bits, size)
+            found = list(text_rows(tally))
+            if told:
+                told.for_task(model, None)
+                tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
+                found += text_rows(tally, told=False)
+            for name, *rest in found:
+                if metrics is None or name in metrics:
+                    yield (domain, name, *rest)

@@ -20,6 +20,8 @@ class Tally:
     characters: Counter = field(default_factory=Counter)
     correct: Counter = field(default_factory=Counter)
     script_nats: Counter = field(default_factory=Counter)
+    # Of each document: its place, its surprise in bits, its UTF-8 bytes.
+    documents: list[tuple[int, float, int]] = field(default_factory=list)
 
     @property
     def bits(self) -> float:

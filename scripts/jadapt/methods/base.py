@@ -26,6 +26,8 @@ class Method(Declared):
             strategy whose own ``changes`` are among them.
         needs_task_id: whether the model computes differently when it is told the task
             (`for_task`); a study then has to measure it both ways.
+        interpolates: whether weights between the base model and the adapted one mean something
+            (`jadapt.methods.interpolation`).
         static_graph: whether the model stays the same computation from the first step of a task to
             its last, so that a step can be recorded.
     """
@@ -33,6 +35,7 @@ class Method(Declared):
     supports: ClassVar[frozenset[str]] = CHANGES
     needs_task_id: ClassVar[bool] = False
     static_graph: ClassVar[bool] = True
+    interpolates: ClassVar[bool] = True
 
     def check(self, shape: PretrainedConfig) -> None:
         """Raise a `UserError` if the hyperparameters do not fit a model of this shape."""
@@ -80,6 +83,13 @@ class Method(Declared):
     def weight_delta_leaves(self, model: PreTrainedModel) -> dict[str, nn.Parameter]:
         """Return the parameters with the gradients of `weight_delta`, under the same names."""
         return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def interpolated_names(self, model: PreTrainedModel) -> list[str]:
+        """Return the parameters that a share of the change is taken of.
+
+        The base model has them under the same name, or adds nothing where they are zero.
+        """
+        return [name for name, p in model.named_parameters() if p.requires_grad]
 
     def trainable_count(self, model: PreTrainedModel) -> int:
         """Return the number of parameters that the task under training may change."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from jadapt.core import seeds
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.loading import PackedRows, RowsFrom
 from jadapt.data.mixing import MixedStream, Stream
@@ -42,11 +43,24 @@ class TrainingRows:
 
     def seed(self, place: int) -> int:
         """Return the seed of the task at position ``place`` of the sequence (from 0)."""
-        return self._settings["seed"] * 1000 + place
+        return self._seed(place, "task", place)
+
+    def _seed(self, offset: int, *key: object) -> int:
+        """Return the seed of one stream of rows.
+
+        Runs with a ``role`` draw from streams of their own (`jadapt.core.seeds`). The others keep
+        the seeds that released results were drawn with: 1000 per seed of the run, plus an offset.
+        """
+        if role := self._settings.get("role"):
+            return seeds.stream(role, self._settings["seed"], *key)
+        return self._settings["seed"] * 1000 + offset
+
+    def _rows_seed(self, domain: str) -> int:
+        return self._seed(self._place(domain), "rows", domain)
 
     def stream(self, domain: str) -> PackedStream:
         """Return the rows of a domain in the order of its own task, without subword sampling."""
-        return self._packed(domain, self.seed(self._place(domain)))
+        return self._packed(domain, self._rows_seed(domain))
 
     def task(self, place: int, strategies: list[Strategy]) -> Stream:
         """Return the training rows of the task at ``place``, after the strategies have mixed them.
@@ -57,17 +71,19 @@ class TrainingRows:
         domains = [self._settings["source_domain"], *self._settings["sequence"]]
 
         def own(domain: str) -> PackedStream:
-            return self._packed(domain, self.seed(self._place(domain)), sampled)
+            return self._packed(domain, self._rows_seed(domain), sampled)
 
         stream: Stream = own(self._settings["sequence"][place])
         if mixture := self._settings.get("mixture"):
-            other = self._packed(mixture["domain"], self.seed(place), sampled)
+            drawn = self._seed(place, "mixture", mixture["domain"])
+            other = self._packed(mixture["domain"], drawn, sampled)
             stream = MixedStream(stream, other, mixture["share"])
         earlier = [own(domain) for domain in domains[: place + 1]]
         # Joint training sees all domains in every task, each time in another order.
         offset = TASKS * (place + 1)
         every = [
-            self._packed(domain, self.seed(offset + i), sampled) for i, domain in enumerate(domains)
+            self._packed(domain, self._seed(offset + i, "joint", place, domain), sampled)
+            for i, domain in enumerate(domains)
         ]
         for strategy in strategies:
             stream = strategy.mix(stream, earlier, every)

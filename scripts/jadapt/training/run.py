@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,8 @@ from jadapt.training.trainer import Trainer, trainer
 REPORT = "finished.json"
 LOG = "train.jsonl"
 NOTES = "strategy{index}.safetensors"
+# What was measured after the task, where the run was asked to measure.
+MEASURED = "result.json"
 # Folder of the strategies' state before the first task; no domain has such a name.
 BEFORE = "0-known"
 
@@ -57,13 +60,23 @@ class Run:
     with checksums. A run that is started again continues with the first unfinished task from its
     newest sound checkpoint, and ends with the same weights and the same log.
 
+    Args:
+        after_task: called with the place and the name of each task once it is trained, with the
+            model in memory; what it writes to ``result.json`` in the task's folder is sealed with
+            the task, so that it is called once for each task, however often a run is stopped.
+
     Raises:
         UserError: the method or a strategy does not fit the model or the data, or the files of the
             model or the data have changed since they were written.
     """
 
     def __init__(
-        self, settings: dict, places: Places, tokenizer: Tokenizer, module: AdaptationModule
+        self,
+        settings: dict,
+        places: Places,
+        tokenizer: Tokenizer,
+        module: AdaptationModule,
+        after_task: Callable[[int, str], None] | None = None,
     ):
         check_devices(settings)
         precision.check(settings)
@@ -72,6 +85,7 @@ class Run:
         self.settings = settings
         self.places = places
         self.module = module
+        self.after_task = after_task
         self.method = registry.create(settings["method"], settings)
         self.strategies = registry.create_strategies(
             settings.get("continual", {}), settings["method"]
@@ -129,6 +143,8 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         report = self._fit(place, task, folder)
         with sharding.gathered(self.module.model):
+            if self.after_task:
+                self.after_task(place, task)
             ranks.on_rank_zero(lambda: self._keep(folder, report))
         return report
 
@@ -140,8 +156,9 @@ class Run:
         self._save_notes(folder)
         write_json(folder / REPORT, report)
         # The checksums are written last: a task counts as finished only when all its files exist.
-        notes = [path.name for path in folder.glob(NOTES.format(index="*"))]
-        checksums.seal_folder(folder, [REPORT, LOG, *notes])
+        others = [path.name for path in folder.glob(NOTES.format(index="*"))]
+        others += [path.name for path in folder.glob(MEASURED)]
+        checksums.seal_folder(folder, [REPORT, LOG, *others])
 
     def _finished(self, folder: Path) -> bool:
         """Tell whether a task is finished and its files are intact; invalidate damaged ones."""

@@ -48,6 +48,7 @@ class DEN(Method):
     """
 
     key = "den"
+    interpolates = False
     label = "DEN"
     family = "regularisation"
     order = 60

@@ -33,6 +33,7 @@ class DoRA(LoRA):
     """
 
     key = "dora"
+    interpolates = False
     label = "DoRA"
     family = "efficient"
     order = 30

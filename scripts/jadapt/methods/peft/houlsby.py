@@ -73,3 +73,8 @@ class Houlsby(Adapter):
             self.settings.init_std,
             self.settings.train_norms,
         )
+
+    def interpolated_names(self, model: PreTrainedModel) -> list[str]:
+        """Return the projections back and the norms' gains; what they start from adds nothing."""
+        names = [name for name, p in model.named_parameters() if p.requires_grad]
+        return [name for name in names if ".adapter_down." not in name]

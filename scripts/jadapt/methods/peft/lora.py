@@ -149,6 +149,10 @@ class LoRA(Method):
 
         return {name: layer.weight for name, layer in adapted_layers(model)}
 
+    def interpolated_names(self, model: PreTrainedModel) -> list[str]:
+        """Return the factors B: a share of them is that share of the update."""
+        return [name for name, _ in model.named_parameters() if ".lora_b." in name]
+
     def merge(self, model: PreTrainedModel) -> PreTrainedModel:
         """Return a copy of ``model`` with the change added to the weights, and no adapter."""
         from jadapt.methods.peft.lora_layers import merged

@@ -35,6 +35,7 @@ class Prefix(Adapter):
     """
 
     key = "prefix"
+    interpolates = False
     label = "Prefix tuning"
     family = "efficient"
     order = 50
