@@ -13,7 +13,7 @@ os.environ["PYTHONPATH"] = f"{workflow.basedir}/scripts"
 
 from jadapt.config.yaml_files import read_yaml
 from jadapt.core.errors import one_line
-from jadapt.workflow import code_hash, mtimes, slurm, stale_jobs
+from jadapt.workflow import code_hash, mtimes, preloaded, slurm, stale_jobs
 
 # A study given on the command line replaces the default one instead of being mixed into it.
 if not workflow.configfiles:
@@ -40,6 +40,9 @@ include: "rules/page.smk"
 
 code_hash.save_cache()
 
+# Imports NeMo once for the jobs that train and evaluate on this machine.
+PRELOADED = preloaded.Server()
+
 
 rule all:
     default_target: True
@@ -57,9 +60,16 @@ onstart:
     CACHE.mkdir(exist_ok=True)
     # Whatever rules read: a file of the future would fail the jobs that read it.
     mtimes.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
+    if workflow.is_main_process and workflow.local_exec:
+        PRELOADED.serve(job.rule.conda_env for job in workflow.dag.needrun_jobs())
+
+
+onsuccess:
+    PRELOADED.stop()
 
 
 # SLURM's own words for a job it refused are far up by now.
 onerror:
+    PRELOADED.stop()
     for _line in slurm.explain(log):
         print(_line, file=sys.stderr)

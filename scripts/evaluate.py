@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from jadapt.core import tables
-from jadapt.core.errors import run
 from jadapt.core.files import load_settings, named_path
 from jadapt.training.distributed import gpus
+from jadapt.workflow.preloaded import run
 
 
 def main() -> None:
