@@ -161,9 +161,13 @@ def _handed_over(connection: socket.socket) -> dict:
     sys.stderr.flush()
     with connection:
         try:
-            socket.send_fds(connection, [b"\0"], [0, 1, 2])
-            write_line(connection, _described())
+            # Streams wait for nobody: who reads them would wait for an end as long as the server
+            # hangs.
             answer = read_line(connection)
+            if answer:
+                socket.send_fds(connection, [b"\0"], [0, 1, 2])
+                write_line(connection, _described())
+                answer = read_line(connection)
         except TimeoutError:
             raise Unfit(f"has not answered for {ANSWER:g} s") from None
         except OSError as error:
@@ -258,5 +262,9 @@ class Server:
         if self._process is not None:
             self._process.terminate()
             self._process.stdin.close()
-            self._process.wait()
+            try:
+                self._process.wait(ANSWER)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None

@@ -135,6 +135,7 @@ def _forked(connection: socket.socket, environment: dict) -> str:
     connection.settimeout(ANSWER)
     if peer(connection) != os.getuid():
         os._exit(1)
+    write_line(connection, {"supervisor": os.getpid()})
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     request = read_line(connection)
     why = _difference(request["environment"], environment) or _burden()
@@ -263,8 +264,12 @@ def _set_threads(count: int) -> None:
     """Let the libraries that are loaded use as many threads as if they had found it said so."""
     if count == 1:
         return
+    known = set(os.environ)
     from threadpoolctl import threadpool_limits
 
+    # It sets a variable, which the command of the job would not have.
+    for name in set(os.environ) - known:
+        del os.environ[name]
     threadpool_limits(count)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)
