@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -49,6 +50,7 @@ PASSED_ON = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
 LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+# Seconds and MiB, in the names of Snakemake's benchmark files.
 USAGE = "in a preloaded process: cpu_time={cpu_time:.2f} max_rss={max_rss:.2f}"
 
 # True in a child of the server.
@@ -222,6 +224,14 @@ def _end_as(ended: dict) -> NoReturn:
         # Snakemake measures the children of a job's command, and the one that worked is none.
         print(USAGE.format(**ended), file=sys.stderr)
     sys.exit(status)
+
+
+def usage(log: Path) -> dict[str, float]:
+    """Return what a child took by the log of its job; {} of a job that did its work by itself."""
+    text = log.read_text("utf-8", "replace") if log.is_file() else ""
+    pattern = re.sub(r"{(\w+):.2f}", r"(?P<\1>[0-9.]+)", USAGE)
+    found = re.search(rf"^{pattern}$\s*\Z", text, re.MULTILINE)
+    return {name: float(value) for name, value in found.groupdict().items()} if found else {}
 
 
 class Server:

@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,9 @@ def serve(modules: Iterable[str]) -> str:
             print(f"{name}: not imported ({error})", file=sys.stderr)
     # What the imports have set stays, as it would in a process that did them itself.
     del os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"]
+    if threading.active_count() > 1:
+        # A fork has none of them, and whatever locks they held.
+        sys.exit(f"error: threads run after the imports: {threading.enumerate()}")
     gc.collect()
     gc.freeze()
     _remove_dead()

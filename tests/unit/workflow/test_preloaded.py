@@ -353,3 +353,28 @@ def test_a_server_is_started_where_enough_jobs_need_it(place, monkeypatch):
     assert started == []
     preloaded.Server().serve([*few, "../envs/training.yaml"])
     assert started == [()]
+
+
+def test_what_a_child_took_is_read_from_the_log_of_its_job(server, place):
+    log = place / "job.log"
+    done = job(place, "sum(range(3_000_000))")
+    log.write_text(done.stdout + done.stderr)
+    used = preloaded.usage(log)
+    assert 0.01 < used["cpu_time"] < 20 and 5 < used["max_rss"] < 2000
+    log.write_text(done.stdout + done.stderr + "error: what came after\n")
+    assert preloaded.usage(log) == {}
+    assert preloaded.usage(place / "none.log") == {}
+
+
+def test_a_server_with_threads_serves_nobody(place):
+    (place / "busy.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
+    server = preloaded.Server()
+    server.start("--modules", "busy")
+    assert server._process.wait(30) == 1
+    server.stop()
+    (log,) = preloaded.FOLDER.glob("*.log")
+    assert log.read_text().startswith("error: threads run after the imports")
+    assert job(place).stdout == "alone\n"
