@@ -3,15 +3,17 @@
 import pytest
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def study(tmp_path_factory):
+    """The tiny study, which nobody writes to."""
     import tiny_study
 
     return tiny_study.build(tmp_path_factory.mktemp("study"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def module(study):
+    """NeMo's module, as a job keeps it for all of its runs."""
     from jadapt.training.module import AdaptationModule
 
     return AdaptationModule(study / "model")
