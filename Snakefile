@@ -7,20 +7,36 @@ import os
 import sys
 from pathlib import Path
 
-# The package of this very copy, also in jobs and in an environment that has none.
+import snakemake
+
+if int(snakemake.__version__.partition(".")[0]) < 9:
+    # At once, and past an older Snakemake's own way of printing exceptions.
+    sys.stderr.write(
+        f"error: this is Snakemake {snakemake.__version__}, of another environment; version 9 is "
+        "needed: make setup, then put .venv/bin first on PATH\n"
+    )
+    sys.stderr.flush()
+    os._exit(1)
+
+# The package of this very copy, also in an environment that has none.
 sys.path.insert(0, f"{workflow.basedir}/scripts")
-os.environ["PYTHONPATH"] = f"{workflow.basedir}/scripts"
 
-from jadapt.config.yaml_files import read_yaml
+from jadapt.core import code_version
 from jadapt.core.errors import one_line
-from jadapt.workflow import code_hash, mtimes, preloaded, slurm, stale_jobs
+from jadapt.workflow import (
+    code_hash,
+    mtimes,
+    preloaded,
+    settings_files,
+    slurm_answers,
+    stale_jobs,
+    surroundings,
+)
 
-# A study given on the command line replaces the default one instead of being mixed into it.
-if not workflow.configfiles:
-    with one_line():
-        read_yaml(f"{workflow.basedir}/config/config.yaml")
-
-    configfile: "config/config.yaml"
+# What libraries keep for the next time lies here, not in the user's home or a folder for temporary
+# files.
+CACHE = Path(".cache").absolute()
+surroundings.settle(os.environ, CACHE, Path(workflow.basedir, "scripts"))
 
 
 include: "rules/common.smk"
@@ -30,6 +46,7 @@ include: "rules/corpora.smk"
 include: "rules/tokenizers.smk"
 include: "rules/segmentation.smk"
 include: "rules/training.smk"
+include: "rules/tasks.smk"
 include: "rules/evaluation.smk"
 include: "rules/claims.smk"
 include: "rules/publishing.smk"
@@ -56,10 +73,14 @@ rule all:
 onstart:
     with one_line():
         stale_jobs.check(Path.cwd())
+        surroundings.check_loopback()
+    code_version.note()
     # IPython makes its own folder in one that is there, or takes one for temporary files.
     CACHE.mkdir(exist_ok=True)
     # Whatever rules read: a file of the future would fail the jobs that read it.
     mtimes.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
+    # Only now: a dry run writes nothing, and jobs find them written.
+    SETTINGS_FILES.write()
     if workflow.is_main_process and workflow.local_exec:
         PRELOADED.serve(job.rule.conda_env for job in workflow.dag.needrun_jobs())
 
@@ -71,5 +92,5 @@ onsuccess:
 # SLURM's own words for a job it refused are far up by now.
 onerror:
     PRELOADED.stop()
-    for _line in slurm.explain(log):
+    for _line in slurm_answers.explain(log):
         print(_line, file=sys.stderr)

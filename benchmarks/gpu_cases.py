@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
+from jadapt.core.declarations import METHODS, STRATEGIES, example_of
+
 PARTS = ["checks", "speed", "batches", "gains", "precisions", "methods"]
 _COMMON = {
     "kind": "scratch", "architecture": "qwen2", "initializer_range": 0.02,
@@ -21,7 +23,6 @@ SHAPES = {
         "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 256,
     },
 }  # fmt: skip
-LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 CHUNK = 2048
 # Products of more rows are faster, and with large batches their logits are a small part.
 LARGE_CHUNK = 16384
@@ -45,28 +46,30 @@ GAINS = {
 }
 
 
+RANKS = (4, 8, 16, 32, 64)
+
+
 def lora(rank: int) -> dict:
     """Return LoRA on all linear layers."""
-    return {
-        "method": "lora", "rank": rank, "alpha": 2 * rank, "dropout": 0.0,
-        "target_modules": LINEAR, "a_init": "kaiming",
-    }  # fmt: skip
+    return {"method": "lora", **example_of(METHODS["lora"]), "rank": rank, "alpha": 2 * rank}
 
 
-_FISHER = {"strength": 1.0, "fisher": "sampled", "rows": 8, "draws": 1}
-_GEM = {"memory_rows": 8, "batch_rows": 2, "margin": 0.0}
-METHODS = {
-    "sft": {"method": "sft"},
-    **{f"lora r{rank}": lora(rank) for rank in (4, 8, 16, 32, 64)},
-    "dora": {k: v for k, v in lora(16).items() if k != "a_init"} | {"method": "dora"},
-    "houlsby": {
-        "method": "houlsby", "bottleneck": 64, "activation": "gelu", "init_std": 0.01,
-        "train_norms": True,
-    },
-    "prefix": {"method": "prefix", "length": 16, "reparameterisation": None, "init_std": 0.02},
-    "ewc": {"method": "sft", "continual": {"ewc": _FISHER}},
-    "gem": {"method": "sft", "continual": {"gem": _GEM}},
-}  # fmt: skip
+def declared_methods() -> dict[str, dict]:
+    """Return what is measured, by label: every class that asks for it, with its examples."""
+    found = {}
+    for key, declared in sorted({**METHODS, **STRATEGIES}.items(), key=lambda c: c[1].order):
+        if key == "lora":
+            found |= {f"lora r{rank}": lora(rank) for rank in RANKS}
+        elif not declared.benchmarked:
+            continue
+        elif key in METHODS:
+            found[key] = {"method": key, **example_of(declared)}
+        else:
+            found[key] = {"method": "sft", "continual": {key: example_of(declared)}}
+    return found
+
+
+MEASURED = declared_methods()
 
 
 @dataclass(frozen=True)
@@ -122,19 +125,19 @@ class Check(Case):
 def checks(small: bool, quick: dict) -> Iterator[Check]:
     """Yield the checks: documents apart, and the same loss curves in the precisions of studies."""
     length, rows = (32, 2) if small else (512, 4)
-    options = {"rows": 1, "length": 1024, "fast": quick, "method": METHODS["sft"]}
+    options = {"rows": 1, "length": 1024, "fast": quick, "method": MEASURED["sft"]}
     # In units of what rounding to bfloat16 does to a document alone.
     yield Check("checks", "nemo", "sft", **options, kind="packed = alone", tolerance=2.0)
     # Products in float16 round to 5e-4; without a GPU it has no loss scale to be used with.
     for precision, tolerance in (("32-true", 1e-5), *([] if small else [("16-mixed", 5e-3)])):
-        yield Check("checks", "nemo", "sft", 1, 64, precision, METHODS["sft"], quick,
+        yield Check("checks", "nemo", "sft", 1, 64, precision, MEASURED["sft"], quick,
                     kind="loss of a chunk", tolerance=tolerance)  # fmt: skip
     # Both paths sum in float32; in bfloat16 they round at other places.
     for precision, tolerance in (("32-true", 1e-4), ("bf16-mixed", 2e-2)):
         fast = quick | {"fuse_projections": precision == "32-true"}
         for label in ("sft", "lora r16"):
             yield Check(
-                "checks", "nemo", label, rows, length, precision, METHODS[label], fast,
+                "checks", "nemo", label, rows, length, precision, MEASURED[label], fast,
                 kind="same loss curve", tolerance=tolerance,
             )  # fmt: skip
 
@@ -147,7 +150,7 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
     quick = FAST | {"compile_layers": not small, "cuda_graphs": not small}
     if "checks" in parts:
         yield from checks(small, quick)
-    pair = {name: METHODS[name] for name in ("sft", "lora r16")}
+    pair = {name: MEASURED[name] for name in ("sft", "lora r16")}
     if "speed" in parts:
         for repeat in range(repeats):
             for label, method in pair.items():
@@ -178,5 +181,5 @@ def cases(shape: str, parts: list[str], repeats: int) -> Iterator[Case]:
                 yield Case("precisions", "nemo", label, rows, length, kind, method, fast)
     if "methods" in parts:
         for more in (1, 2) if small else (2, 4, 16):
-            for label, method in METHODS.items():
+            for label, method in MEASURED.items():
                 yield Case("methods", "nemo", label, more, 2 * length, method=method, fast=quick)

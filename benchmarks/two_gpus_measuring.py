@@ -181,7 +181,7 @@ class Bench:
     def _train(self, module: Any, method: str, changes: dict) -> tuple[list[dict], Any]:
         """Train a run of its own; return its log and its clock."""
         arguments = self.arguments
-        entry = self.cases.METHODS[tables.METHODS[method]]
+        entry = self.cases.MEASURED[tables.METHODS[method]]
         rate = {"learning_rate": LEARNING_RATES[method]}
         settings = self.common | rate | entry | changes
         folder = arguments.work / arguments.layout / f"{method}-{settings['steps']}"

@@ -5,17 +5,33 @@ from pathlib import Path
 from jadapt.analysis import claims as published_claims
 from jadapt.config import runs
 from jadapt.config import validation as study_settings
-from jadapt.config import yaml_files
+from jadapt.config import studies
 from jadapt.core.errors import one_line
+from jadapt.evaluation.metrics import registry as metrics
+from jadapt.evaluation.metrics.base import (
+    KnownMetric,
+    Metric,
+    ScriptMetric,
+    SequenceMetric,
+    TaskMetric,
+    TextMetric,
+)
+from jadapt.evaluation.tasks import definition as task_definition
 from jadapt.methods import registry
-from jadapt.workflow import code_hash, slurm
+from jadapt.workflow import code_hash, settings_files, slurm
 
-# A mistake in the configuration ends here, with one line, before any rule is built.
+# The study is put together here and not by Snakemake, which knows no `extends` and no line. A
+# study given on the command line replaces the default one instead of being mixed into it. A mistake
+# ends here, with one line, before any rule is built.
 with one_line():
-    CATALOGUE = yaml_files.read_yaml(f"{workflow.basedir}/config/corpora.yaml")
-    MODELS = yaml_files.read_yaml(f"{workflow.basedir}/config/models.yaml")
-    config = study_settings.validate(
-        config, CATALOGUE, MODELS, ", ".join(map(str, workflow.configfiles))
+    STUDY_FILES = [
+        os.path.relpath(path) for path in workflow.config_settings.configfiles
+    ] or [str(studies.CONFIG)]
+    config = studies.settings(STUDY_FILES, workflow.config_settings.config_args or [])
+    CATALOGUE = studies.read_catalogue()
+    MODELS = studies.read_models()
+    TASKS = task_definition.of_study(
+        config["evaluation"].get("tasks", []), CATALOGUE["sources"]
     )
     SITE = slurm.read_site(Path(workflow.basedir, slurm.SITE_FILE))
     CLAIMS = "config/claims.yaml"
@@ -23,36 +39,28 @@ with one_line():
         f"{workflow.basedir}/{CLAIMS}", CATALOGUE["domains"]
     )
 
-# What libraries keep for the next time lies here, not in the user's home or a folder for temporary
-# files; nor do the user's own settings of IPython and matplotlib change a figure.
-CACHE = Path(".cache").absolute()
-for _variable, _folder in {
-    "IPYTHONDIR": "ipython",
-    "MPLCONFIGDIR": "matplotlib",
-    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
-    "TRITON_CACHE_DIR": "triton",
-    "CUDA_CACHE_PATH": "cuda",
-}.items():
-    os.environ.setdefault(_variable, str(CACHE / _folder))
-
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DOWNLOADS = config["downloads"]
 study_settings.export(config, RESULTS)
+# What programs are to read from a file: a study of a thousand runs fits on no command line.
+SETTINGS_FILES = settings_files.Files(f"{RESULTS}/settings")
 
 DOMAINS = config["corpora"]["domains"]
 SPLITS = ("train", "validation", "test")
 RUNS = list(config["methods"])
 BASE = f"{RESULTS}/runs/base/seed{runs.base_seed(config)}"
-KNOWN = config["pretraining"]["domain"]
-BASE_MODEL = f"{BASE}/models/{KNOWN}/model.safetensors"
+SOURCE_DOMAIN = config["pretraining"]["domain"]
+BASE_MODEL = f"{BASE}/models/{SOURCE_DOMAIN}/model.safetensors"
 # A published model is not pre-trained here.
 PRETRAINED = runs.is_pretrained(MODELS["models"][config["model"]])
 _TOKENIZER_FILE = runs.tokenizer_file(config["tokenizer"])
 TOKENIZER = f"{RESULTS}/tokenizer/{_TOKENIZER_FILE}"
 TOKENIZER_META = f"{RESULTS}/tokenizer/tokenizer_meta.json"
 EVALUATED = config["evaluation"]["domains"]
+TASK_FOLDERS = [f"{RESULTS}/tasks/{task}" for task in TASKS]
+TRAINED_DOMAINS = list(dict.fromkeys([*runs.base_domains(config), *config["sequence"]]))
 # A study without the section has no table of segmentation.
 SEGMENTATION = config.get("segmentation")
 TOKENIZERS = list((config["tokenization"] or {}).get("tokenizers", []))
@@ -67,7 +75,9 @@ def code(*parts):
 
 def presenting(*parts):
     """The same for what readers see: labels, colours and words of the study's methods count."""
-    return code_hash.checksum(*parts, *ALL_METHODS_CODE, presentation=True)
+    return code_hash.checksum(
+        *parts, *ALL_METHODS_CODE, *metrics.modules_of(Metric), presentation=True
+    )
 
 
 def notebook_code(name):
@@ -97,8 +107,8 @@ def training_resources(run):
 
 
 def on_cluster(stage, **portable):
-    """Memory and minutes of a stage's jobs, growing with each attempt, and what the user's file
-    (profiles/slurm/local.yaml) says of the stage."""
+    """GPUs, memory and minutes of the jobs of a stage, the last two growing with each attempt, and
+    what profiles/slurm/local.yaml says of the stage."""
     return slurm.resources(SITE, stage, **portable)
 
 
@@ -124,7 +134,15 @@ def search_code(run):
 
 def evaluation_code(run):
     """What the evaluation of a run follows."""
-    return code("evaluate.py", *methods_code(run))
+    kinds = [TextMetric, ScriptMetric, *([TaskMetric] if TASKS else [])]
+    # The harness is imported where there are tasks only.
+    suite = ["jadapt.evaluation.tasks.suite"] if TASKS else []
+    return code("evaluate.py", *methods_code(run), *suite, *metrics.modules_of(*kinds))
+
+
+def collection_code():
+    """What the table of metrics follows: those that compare the stages of a run as well."""
+    return code("collect.py", *metrics.modules_of(KnownMetric, SequenceMetric))
 
 
 def chosen_rate(run):
@@ -169,7 +187,7 @@ def all_files(name):
 
 def tasks_of(run):
     """The tasks that a run goes through, in order."""
-    return [KNOWN] if run == "base" else config["sequence"]
+    return [SOURCE_DOMAIN] if run == "base" else config["sequence"]
 
 
 # Any run but the base model. Not a list of the names: Snakemake writes a constraint into every path

@@ -5,9 +5,6 @@ localrules:
 
 
 rule download:
-    input:
-        own=source_files,
-        pins=pins,
     output:
         f"{DOWNLOADS}/{{source}}/fetched.json",
     log:
@@ -25,12 +22,7 @@ rule download:
         settings=lambda wildcards: as_json(
             {k: v for k, v in source_entry(wildcards.source).items() if k != "extract"}
         ),
-        # Only `url` sources are looked for in a mirror; the others need not notice a new one.
-        mirror=lambda wildcards: (
-            ["--mirror", config["mirror"]]
-            if config["mirror"] and source_entry(wildcards.source)["kind"] == "url"
-            else []
-        ),
+        content=source_content,
         optional=lambda wildcards: (
             "--optional" if only_optional(wildcards.source) else ""
         ),
@@ -38,7 +30,7 @@ rule download:
         "Fetching {wildcards.source}"
     shell:
         "python scripts/fetch_source.py --name {wildcards.source:q}"
-        " --settings {params.settings:q} {params.mirror:q} {params.optional}"
+        " --settings {params.settings:q} {params.optional}"
         " --output {output:q} > {log:q} 2>&1"
 
 

@@ -2,7 +2,8 @@
 EVALUATION = as_json(
     {
         **{k: config["evaluation"][k] for k in ("maximum_tokens", "batch_size")},
-        "known": KNOWN,
+        "source_domain": SOURCE_DOMAIN,
+        **({"task_seed": config["evaluation"].get("task_seed", 0)} if TASKS else {}),
         "sequence_length": config["training"]["sequence_length"],
         "threads": config["training"]["threads"],
         "accelerator": config["training"]["accelerator"],
@@ -25,8 +26,16 @@ for _runs, _seeds in [
             tokenizer=TOKENIZER,
             runs=run_files("run.json", _seeds),
             tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
+            downstream=TASK_FOLDERS,
         output:
             [f"{RESULTS}/evaluation/{{run}}/seed{seed}.csv" for seed in _seeds],
+            # The harness's own results lie beside the scores.
+            downstream=[
+                f"{RESULTS}/evaluation/{{run}}/seed{seed}.tasks.{kind}"
+                for seed in _seeds
+                for kind in ("csv", "json")
+                if TASKS
+            ],
         log:
             f"{LOGS}/evaluate/{{run}}/{job_name('seeds', _seeds)}.log",
         benchmark:
@@ -38,8 +47,12 @@ for _runs, _seeds in [
         group:
             "evaluations"
         resources:
-            **on_cluster("evaluate", mem_mb=4000, runtime=120),
-            gpu=int(config["training"]["accelerator"] == "gpu"),
+            **on_cluster(
+                "evaluate",
+                mem_mb=4000,
+                runtime=120,
+                gpu=int(config["training"]["accelerator"] == "gpu"),
+            ),
         params:
             code=lambda wildcards: evaluation_code(wildcards.run),
             study=config["study"],
@@ -50,6 +63,7 @@ for _runs, _seeds in [
             tasks=lambda wildcards: tasks_of(wildcards.run),
             tokens=[f"{domain}={RESULTS}/tokens/{domain}/test" for domain in EVALUATED],
             tokenizer=subpath(input.tokenizer, parent=True),
+            downstream=["--downstream", *TASK_FOLDERS] if TASKS else [],
             folder=subpath(output[0], parent=True),
         message:
             "Evaluating {wildcards.run}"
@@ -57,7 +71,14 @@ for _runs, _seeds in [
             "python scripts/evaluate.py --study {params.study:q} --method {wildcards.run:q}"
             " --seeds {params.seeds} --settings {params.settings:q} --base {params.base:q}"
             " --runs {params.runs:q} --tasks {params.tasks:q} --tokenizer {params.tokenizer:q}"
-            " --tokens {params.tokens:q} --output {params.folder:q} > {log:q} 2>&1"
+            " --tokens {params.tokens:q} {params.downstream:q} --output {params.folder:q}"
+            " > {log:q} 2>&1"
+
+
+EVALUATIONS = [f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()]
+RUN_RECORDS = SETTINGS_FILES.add(
+    "run_records.txt", lambda: settings_files.lines(all_files("run.json"))
+)
 
 
 localrules:
@@ -68,9 +89,7 @@ localrules:
 
 rule metrics:
     input:
-        evaluations=[
-            f"{RESULTS}/evaluation/{run}/seed{seed}.csv" for run, seed in all_runs()
-        ],
+        evaluations=EVALUATIONS,
     output:
         TABLES["metrics"],
     log:
@@ -83,13 +102,16 @@ rule metrics:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("collect.py"),
-        known=KNOWN,
+        code=collection_code(),
+        source_domain=SOURCE_DOMAIN,
+        files=SETTINGS_FILES.add(
+            "evaluations.txt", lambda: settings_files.lines(EVALUATIONS)
+        ),
     message:
         "Collecting the metrics"
     shell:
-        "python scripts/collect.py metrics --known {params.known:q} --evaluations {input.evaluations:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python scripts/collect.py metrics --source-domain {params.source_domain:q}"
+        " --evaluations @{params.files:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule efficiency:
@@ -109,10 +131,11 @@ rule efficiency:
     params:
         code=code("collect.py"),
         study=config["study"],
+        files=RUN_RECORDS,
     message:
         "Collecting sizes, seconds and memory"
     shell:
-        "python scripts/collect.py efficiency --study {params.study:q} --runs {input.runs:q}"
+        "python scripts/collect.py efficiency --study {params.study:q} --runs @{params.files:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 
@@ -134,11 +157,15 @@ rule curves:
     params:
         code=code("collect.py"),
         study=config["study"],
+        files=RUN_RECORDS,
+        logs=SETTINGS_FILES.add(
+            "run_logs.txt", lambda: settings_files.lines(all_files("train.jsonl"))
+        ),
     message:
         "Collecting the training curves"
     shell:
-        "python scripts/collect.py curves --study {params.study:q} --runs {input.runs:q} --logs {input.logs:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python scripts/collect.py curves --study {params.study:q} --runs @{params.files:q}"
+        " --logs @{params.logs:q} --output {output:q} > {log:q} 2>&1"
 
 
 # Only where something is searched for or varied.
@@ -163,8 +190,11 @@ if SEARCH_TABLES:
             runtime=10,
         params:
             code=code("collect.py"),
+            files=SETTINGS_FILES.add(
+                "searches.txt", lambda: settings_files.lines(SEARCH_TABLES)
+            ),
         message:
             "Collecting the learning-rate grids and the ablations"
         shell:
-            "python scripts/collect.py grid --tables {input.tables:q} --output {output:q}"
+            "python scripts/collect.py grid --tables @{params.files:q} --output {output:q}"
             " > {log:q} 2>&1"

@@ -32,6 +32,7 @@ rule html:
     params:
         tables=[f"--{name}={path}" for name, path in CLAIMABLE.items()],
         notebooks=as_json(NOTEBOOKS),
+        file=SETTINGS_FILES.add("notebooks.json", lambda: as_json(NOTEBOOKS)),
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),
         code=presenting("render_page.py"),
@@ -40,5 +41,5 @@ rule html:
     shell:
         "python scripts/render_page.py {params.tables:q} --claims {input.claims:q}"
         " --figures {params.figures:q} --tables {params.table_folder:q}"
-        " --notebooks {params.notebooks:q} --template {input.template:q}"
+        " --notebooks {params.file:q} --template {input.template:q}"
         " --output {output:q} > {log:q} 2>&1"

@@ -105,13 +105,14 @@ rule numbers:
     params:
         code=presenting("compute_numbers.py"),
         settings=as_json(SETTINGS),
+        file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
         tables=[f"--{name}={path}" for name, path in READ.items()],
     message:
         "Computing the numbers of the paper"
     shell:
         "python scripts/compute_numbers.py {params.tables:q} --claims {input.claims:q}"
         " --sources {input.sources:q} --manifest {input.manifest:q}"
-        " --settings {params.settings:q} --literature {input.literature:q} --output {output:q}"
+        " --settings {params.file:q} --literature {input.literature:q} --output {output:q}"
         " > {log:q} 2>&1"
 
 
@@ -151,6 +152,7 @@ rule paper:
     params:
         code=presenting("render_paper.py"),
         settings=as_json(SETTINGS),
+        file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
         study=config["study"],
         tables=[f"--{name}={path}" for name, path in READ.items()],
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
@@ -162,7 +164,7 @@ rule paper:
         " --numbers {input.numbers:q}"
         " --claims {input.claims:q} --sources {input.sources:q} --manifest {input.manifest:q}"
         " --figures {params.figures:q} --tables {params.table_folder:q}"
-        " --settings {params.settings:q} --template {input.template:q}"
+        " --settings {params.file:q} --template {input.template:q}"
         " --bibliography {input.bibliography:q} --literature {input.literature:q}"
         " --output {output.pdf:q} > {log:q} 2>&1"
 

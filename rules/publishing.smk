@@ -32,12 +32,13 @@ rule manifest:
     params:
         code=code("write_manifest.py"),
         settings=as_json(SETTINGS),
+        file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
         results=subpath(output[0], parent=True),
         tables=list(TABLES),
     message:
         "Writing the manifest of the study"
     shell:
-        "python scripts/write_manifest.py --settings {params.settings:q}"
+        "python scripts/write_manifest.py --settings {params.file:q}"
         " --results {params.results:q} --tables {params.tables:q} --output {output:q}"
         " > {log:q} 2>&1"
 

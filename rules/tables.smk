@@ -1,10 +1,12 @@
 # The tables of a study, computed here or released, and the notebooks that read them.
 import itertools
+import os
 import sys
 from pathlib import Path
 
 from jadapt.core import notebooks, released
 from jadapt.core.errors import UserError, nearest, one_line
+from jadapt.core.files import read_json
 
 SEARCH_TABLES = [
     *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),
@@ -15,6 +17,7 @@ ABSENT = {
     *(["grid"] if not SEARCH_TABLES else []),
     *(["segmentation"] if not SEGMENTATION else []),
     *(["tokenizers"] if not TOKENIZERS else []),
+    *(["tasks", "task_data"] if not TASKS else []),
 }
 TABLES = {
     name: f"{RESULTS}/{name}.csv"
@@ -26,6 +29,8 @@ TABLES = {
         "grid",
         "segmentation",
         "tokenizers",
+        "tasks",
+        "task_data",
     )
     if name not in ABSENT
 }
@@ -59,6 +64,17 @@ if FROM_RELEASE:
 else:
     READ = TABLES
     MANIFEST = f"{RESULTS}/{released.MANIFEST}"
+    # Once, and not in every job.
+    if workflow.is_main_process and Path(MANIFEST).is_file():
+        with one_line():
+            finished = read_json(MANIFEST).get("settings", {})
+        different = released.difference_in_words(SETTINGS, finished, "made")
+        if different:
+            print(
+                f"note: {RESULTS} was made with another configuration: {different};"
+                " what differs is made again",
+                file=sys.stderr,
+            )
 # What was measured on a GPU by itself is part of every study's paper, once it is released.
 CARD_PARTS = set()
 if Path(released.CARD_RECORD).is_file():
@@ -70,7 +86,7 @@ if Path(released.CARD_RECORD).is_file():
 CLAIMABLE = {
     name: path
     for name, path in READ.items()
-    if name not in ("segmentation", "tokenizers", "card")
+    if name not in ("segmentation", "tokenizers", "card", "tasks", "task_data")
 }
 
 # What notebooks may read: the tables of measurements, and the verdicts that follow from them.
@@ -80,8 +96,12 @@ READABLE = {**READ, "claims": LEDGER}
 # The numbers of the paper, by name.
 NUMBERS = f"{RESULTS}/numbers.csv"
 
+NOTEBOOK_FOLDER = Path(os.path.relpath(f"{workflow.basedir}/notebooks"))
+# Once, and not in every job.
 ALL_NOTEBOOKS = notebooks.declared(
-    Path(workflow.basedir, "notebooks"), [*TABLES, *ABSENT, "card", "claims"]
+    NOTEBOOK_FOLDER,
+    [*TABLES, *ABSENT, "card", "claims"],
+    notes=workflow.is_main_process,
 )
 NOTEBOOKS = {
     name: facts
@@ -102,6 +122,9 @@ def check_targets(words):
         same = FIGURES if kind == "fig" else TABLE_NAMES
         if name in same:
             continue
+        broken = NOTEBOOK_FOLDER / f"{name}.ipynb"
+        if name not in ALL_NOTEBOOKS and broken.exists():
+            notebooks.facts(broken, [*TABLES, *ABSENT, "card", "claims"])
         if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
             facts = ALL_NOTEBOOKS[name]
             if "card" in facts["tables"]:

@@ -1,6 +1,9 @@
 # The texts of a study: where they come from, what decides their content, and who reads which.
 from pathlib import Path
 
+from jadapt.core.errors import UserError, nearest
+from jadapt.corpora import sources
+
 GOLD = SEGMENTATION and CATALOGUE.get("gold", {}).get(SEGMENTATION["gold"])
 GOLD_SOURCES = sorted(
     {split["source"] for split in (GOLD or {"splits": {}})["splits"].values()}
@@ -9,6 +12,14 @@ TOKENIZATION = f"{RESULTS}/tokenization"
 TOKENIZED = (config["tokenization"] or {}).get("domains", [])
 SOURCES_OF = {domain: CATALOGUE["domains"][domain]["sources"] for domain in DOMAINS}
 SOURCES = sorted({source for names in SOURCES_OF.values() for source in names})
+
+
+with one_line():
+    for _name, _entry in CATALOGUE["sources"].items():
+        sources.check(_name, _entry)
+    for _name, _entry in MODELS["models"].items():
+        if "source" in _entry:
+            sources.check(_name, _entry["source"])
 
 
 def text_language(domain):
@@ -20,6 +31,9 @@ def source_entry(name):
     """What a source is: text of the catalogue, or the package that a model comes in."""
     if name in CATALOGUE["sources"]:
         return CATALOGUE["sources"][name]
+    if "source" not in MODELS["models"].get(name, {}):
+        known = nearest(name, CATALOGUE["sources"])
+        raise UserError(f"config/corpora.yaml: no source '{name}'{known}")
     return MODELS["models"][name]["source"]
 
 
@@ -32,31 +46,27 @@ def fetched_models(entry):
     ]
 
 
-def hub_mirror(models):
-    """The mirror, where one of these models comes from the Hub; others need not notice a new one."""
-    from_hub = any(MODELS["models"][name]["kind"] == "hub" for name in models)
-    return ["--mirror", config["mirror"]] if from_hub and config["mirror"] else []
-
-
 def only_optional(source):
-    """Whether everything that reads this source can do without it: gold segmentation can, models
-    and most domains cannot."""
+    """Whether everything that reads this source can do without it: gold segmentation and downstream
+    tasks can, models and most domains cannot."""
     users = [domain for domain, names in SOURCES_OF.items() if source in names]
-    return bool(users or source in GOLD_SOURCES) and all(
+    others = {*GOLD_SOURCES, *(task.data.source for task in TASKS.values())}
+    return bool(users or source in others) and all(
         CATALOGUE["domains"][domain].get("optional", False) for domain in users
     )
 
 
-def source_files(wildcards):
-    """The user's own file, where a source is one: its content decides, not its age."""
-    entry = source_entry(wildcards.source)
-    return [entry["path"]] if entry["kind"] == "local" else []
+def source_content(wildcards):
+    """Checksums of the files that a source is read from or listed in: their content decides.
 
-
-def pins(wildcards):
-    """The list of files and checksums of a source that has many."""
-    entry = source_entry(wildcards.source)
-    return [entry["pins"]] if "pins" in entry else []
+    They are no inputs, whose dates would decide as well, and whose names could hold no braces.
+    """
+    with one_line():
+        entry = source_entry(wildcards.source)
+        files = [Path(entry["pins"])] if "pins" in entry else []
+        if entry["kind"] == "local":
+            files.append(sources.own_file(wildcards.source, entry))
+        return [sources.content(path) for path in files]
 
 
 def corpus_settings(wildcards, **cleaning):

@@ -39,13 +39,12 @@ rule tokenizer:
             for path in input.fetched
             for word in ("--fetched", f"{Path(path).parent.name}={path}")
         ],
-        mirror=hub_mirror(runs.pretrained_models(config["tokenizer"])),
         folder=subpath(output.model, parent=True),
     message:
         "Training the tokenizer"
     shell:
         "python scripts/train_tokenizer.py --settings {params.settings:q} {params.corpora:q}"
-        " --models {params.models:q} {params.fetched:q} {params.mirror:q} --output {params.folder:q}"
+        " --models {params.models:q} {params.fetched:q} --output {params.folder:q}"
         " > {log:q} 2>&1"
 
 

@@ -1,6 +1,21 @@
 # The base model, the searches for learning rates, and the runs: each process trains one method.
 
 
+def run_json(run):
+    """What the training of a run is told."""
+    return as_json(runs.run_settings(config, run))
+
+
+def search_json(run):
+    """What the search for a run's rate is told."""
+    return as_json(runs.search_settings(config, run))
+
+
+def ablation_json(name):
+    """What an ablation is told."""
+    return as_json(runs.ablation_settings(config, name))
+
+
 rule initial_model:
     input:
         tokenizer=TOKENIZER,
@@ -25,13 +40,12 @@ rule initial_model:
         fetched=lambda wildcards, input: [
             word for path in input.fetched for word in ("--fetched", path)
         ],
-        mirror=hub_mirror([config["model"]]),
         folder=subpath(output.config, parent=True),
     message:
         "Preparing the initial model"
     shell:
         "python scripts/prepare_model.py --settings {params.settings:q} --seed {params.seed}"
-        " --name {params.name:q} {params.fetched:q} {params.mirror:q} --tokenizer {params.tokenizer:q}"
+        " --name {params.name:q} {params.fetched:q} --tokenizer {params.tokenizer:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
 
 
@@ -54,7 +68,8 @@ if PRETRAINED:
             **on_cluster("initial_model", mem_mb=2000, runtime=30),
         params:
             code=code("adopt_model.py"),
-            settings=as_json(runs.run_settings(config, "base")),
+            settings=run_json("base"),
+            file=SETTINGS_FILES.add("runs/base.json", lambda: run_json("base")),
             seed=runs.base_seed(config),
             model=subpath(input.model, parent=True),
             output=subpath(output.model, parent=True),
@@ -62,7 +77,7 @@ if PRETRAINED:
         message:
             "Taking the published model as the base"
         shell:
-            "python scripts/adopt_model.py --settings {params.settings:q} --seed {params.seed}"
+            "python scripts/adopt_model.py --settings {params.file:q} --seed {params.seed}"
             " --model {params.model:q} --output {params.output:q} --run {params.run:q}"
             " > {log:q} 2>&1"
 
@@ -87,11 +102,16 @@ else:
             environment("training")
         threads: training_resources("base")["threads"]
         resources:
-            **on_cluster("base", mem_mb=4000, runtime=240),
-            gpu=training_resources("base")["gpu"],
+            **on_cluster(
+                "base",
+                mem_mb=4000,
+                runtime=240,
+                gpu=training_resources("base")["gpu"],
+            ),
         params:
             code=training_code("base"),
-            settings=as_json(runs.run_settings(config, "base")),
+            settings=run_json("base"),
+            file=SETTINGS_FILES.add("runs/base.json", lambda: run_json("base")),
             seed=runs.base_seed(config),
             model=subpath(input.model, parent=True),
             tokens=token_arguments(runs.base_domains(config)),
@@ -101,13 +121,14 @@ else:
         message:
             "Pre-training the base model"
         shell:
-            "python scripts/train.py --settings {params.settings:q} --seeds {params.seed}"
+            "python scripts/train.py --settings {params.file:q} --seeds {params.seed}"
             " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
             " --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
-ADAPTATION_DOMAINS = [KNOWN, *config["sequence"]]
+ADAPTATION_DOMAINS = [SOURCE_DOMAIN, *config["sequence"]]
 SEARCH_DOMAINS = ADAPTATION_DOMAINS[:2]
+SEARCHED = [run for run in RUNS if runs.has_grid(config, run)]
 
 
 # The grid of learning rates of a run that lists several, on the first task.
@@ -127,12 +148,17 @@ rule search:
         environment("training")
     threads: lambda wildcards: training_resources(wildcards.run)["threads"]
     resources:
-        **on_cluster("search", mem_mb=4000, runtime=240),
-        gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+        **on_cluster(
+            "search",
+            mem_mb=4000,
+            runtime=240,
+            gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+        ),
     params:
         code=lambda wildcards: search_code(wildcards.run),
         study=config["study"],
-        settings=lambda wildcards: as_json(runs.search_settings(config, wildcards.run)),
+        settings=lambda wildcards: search_json(wildcards.run),
+        file=SETTINGS_FILES.each("search/{run}.json", SEARCHED, search_json),
         model=subpath(input.model, parent=True),
         tokens=token_arguments(ADAPTATION_DOMAINS),
         tokenizer=subpath(input.tokenizer, parent=True),
@@ -140,7 +166,7 @@ rule search:
     message:
         "Searching a learning rate for {wildcards.run}"
     shell:
-        "python scripts/search.py --study {params.study:q} --settings {params.settings:q}"
+        "python scripts/search.py --study {params.study:q} --settings {params.file:q}"
         " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
         " --checkpoints {params.checkpoints:q} --table {output.table:q}"
         " --choice {output.choice:q} > {log:q} 2>&1"
@@ -162,13 +188,20 @@ rule ablation:
         environment("training")
     threads: lambda wildcards: training_resources(ablated_run(wildcards.ablation))["threads"]
     resources:
-        **on_cluster("ablation", mem_mb=4000, runtime=480),
-        gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))["gpu"],
+        **on_cluster(
+            "ablation",
+            mem_mb=4000,
+            runtime=480,
+            gpu=lambda wildcards: training_resources(ablated_run(wildcards.ablation))[
+                "gpu"
+            ],
+        ),
     params:
         code=lambda wildcards: search_code(ablated_run(wildcards.ablation)),
         study=config["study"],
-        settings=lambda wildcards: as_json(
-            runs.ablation_settings(config, wildcards.ablation)
+        settings=lambda wildcards: ablation_json(wildcards.ablation),
+        file=SETTINGS_FILES.each(
+            "ablations/{ablation}.json", list(config["ablations"]), ablation_json
         ),
         model=subpath(input.model, parent=True),
         tokens=token_arguments(ADAPTATION_DOMAINS),
@@ -177,7 +210,7 @@ rule ablation:
     message:
         "Varying {wildcards.ablation}"
     shell:
-        "python scripts/search.py --study {params.study:q} --settings {params.settings:q}"
+        "python scripts/search.py --study {params.study:q} --settings {params.file:q}"
         " --model {params.model:q} --tokenizer {params.tokenizer:q} --tokens {params.tokens:q}"
         " --checkpoints {params.checkpoints:q} --table {output:q} > {log:q} 2>&1"
 
@@ -209,11 +242,16 @@ for _seeds in runs.seed_batches(config):
             environment("training")
         threads: lambda wildcards: training_resources(wildcards.run)["threads"]
         resources:
-            **on_cluster("adapt", mem_mb=4000, runtime=480),
-            gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+            **on_cluster(
+                "adapt",
+                mem_mb=4000,
+                runtime=480,
+                gpu=lambda wildcards: training_resources(wildcards.run)["gpu"],
+            ),
         params:
             code=lambda wildcards: training_code(wildcards.run),
-            settings=lambda wildcards: as_json(runs.run_settings(config, wildcards.run)),
+            settings=lambda wildcards: run_json(wildcards.run),
+            file=SETTINGS_FILES.each("runs/{run}.json", RUNS, run_json),
             seeds=_seeds,
             rate=lambda wildcards, input: [
                 word for path in input.choice for word in ("--learning-rate", path)
@@ -226,7 +264,7 @@ for _seeds in runs.seed_batches(config):
         message:
             "Adapting by {wildcards.run}"
         shell:
-            "python scripts/train.py --settings {params.settings:q} --seeds {params.seeds}"
+            "python scripts/train.py --settings {params.file:q} --seeds {params.seeds}"
             " {params.rate:q} --model {params.model:q} --tokenizer {params.tokenizer:q}"
             " --tokens {params.tokens:q} --checkpoints {params.checkpoints:q}"
             " --output {params.folder:q} > {log:q} 2>&1"

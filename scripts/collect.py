@@ -12,10 +12,13 @@ from jadapt.evaluation import collection
 
 def main() -> None:
     """Parse the command line and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    # The paths of a thousand runs come in a file, `@paths.txt`, one per line.
+    parser = argparse.ArgumentParser(description=__doc__, fromfile_prefix_chars="@")
     kinds = parser.add_subparsers(dest="table", required=True)
     metrics = kinds.add_parser("metrics", help="from the evaluations of the runs")
-    metrics.add_argument("--known", required=True, help="domain whose retention is reported")
+    metrics.add_argument(
+        "--source-domain", required=True, help="domain whose retention is reported"
+    )
     metrics.add_argument("--evaluations", type=Path, nargs="+", required=True)
     efficiency = kinds.add_parser("efficiency", help="from run.json of the runs")
     curves = kinds.add_parser("curves", help="from train.jsonl of the runs")
@@ -29,7 +32,7 @@ def main() -> None:
         table.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.table == "metrics":
-        frame = collection.metrics_table(arguments.evaluations, arguments.known)
+        frame = collection.metrics_table(arguments.evaluations, arguments.source_domain)
     elif arguments.table == "efficiency":
         frame = collection.efficiency_table(arguments.runs, arguments.study)
     elif arguments.table == "grid":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 from pathlib import Path
 
@@ -20,7 +21,10 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer's folder")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--fetched", type=Path, help="fetched.json of a model in a package")
-    parser.add_argument("--mirror", type=Path, help="folder looked through before the Hub")
+    parser.add_argument(
+        "--mirror", type=Path, default=os.environ.get("JADAPT_MIRROR") or None,
+        help="folder looked through before the Hub (default: $JADAPT_MIRROR)",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from jadapt.analysis import tables
 from jadapt.analysis.adapted_models import NEEDED, read_tables
 from jadapt.core.errors import run
-from jadapt.core.files import write_text
+from jadapt.core.files import load_settings, write_text
 from jadapt.paper import page
 
 
@@ -22,7 +21,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, required=True, help="folder of the figures")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
     parser.add_argument(
-        "--notebooks", type=json.loads, required=True, help="kind, caption and tables of each: JSON"
+        "--notebooks", required=True, help="kind, caption and tables of each: JSON, or a path"
     )
     parser.add_argument("--template", type=Path, required=True, help="page.html.j2")
     parser.add_argument("--output", type=Path, required=True)
@@ -31,7 +30,7 @@ def main() -> None:
     values = page.context(
         measured,
         tables.read_claims(arguments.claims),
-        arguments.notebooks,
+        load_settings(arguments.notebooks),
         arguments.figures,
         arguments.tables,
     )

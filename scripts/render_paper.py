@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pandas as pd
 
 from jadapt.analysis import claim_verdicts, claims, numbers, printed_tables, tables
 from jadapt.analysis.adapted_models import NEEDED, read_tables
+from jadapt.analysis.labels import declared
 from jadapt.analysis.markup import typst
 from jadapt.analysis.numbers import Numbered
 from jadapt.analysis.statements import statements
@@ -34,6 +36,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
     parser.add_argument("--segmentation", type=Path, help="the study's segmentation.csv, if any")
     parser.add_argument("--tokenizers", type=Path, help="the study's tokenizers.csv, if any")
+    for name in ("tasks", "task_data"):
+        parser.add_argument(f"--{name}", type=Path, help=f"the study's {name}.csv, if any")
     parser.add_argument("--card", type=Path, help="record of what was measured on a GPU, if any")
     parser.add_argument("--manifest", type=Path, help="the study's manifest: data and cost")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
@@ -53,7 +57,7 @@ def main() -> None:
     for path in (arguments.template, arguments.bibliography, literature):
         if not path.is_file():
             raise UserError(f"{path}: no such file")
-    names = (*NEEDED, "grid", "segmentation", "tokenizers", "card")
+    names = (*NEEDED, "grid", "segmentation", "tokenizers", "tasks", "task_data", "card")
     measured = read_tables({name: getattr(arguments, name) for name in names})
     known = numbers.read(arguments.numbers)
     verdicts = tables.read_claims(arguments.claims)
@@ -99,7 +103,19 @@ def build(
 
     context = {**context, "study": arguments.study, "figure": figure, "table": table}
     write_text(scratch / "paper.typ", render(arguments.template, context))
-    shutil.copyfile(arguments.bibliography, scratch / "references.bib")
+    write_text(
+        scratch / "references.bib", references(arguments.bibliography, context["paragraphs"])
+    )
+
+
+def references(bibliography: Path, paragraphs: dict[str, list[str]]) -> str:
+    """Return the bibliography with the entries that the study's methods bring themselves."""
+    text = bibliography.read_text(encoding="utf-8")
+    for key in (key for keys in paragraphs.values() for key in keys):
+        brought = declared()[key]
+        if brought.bibtex and f"{{{brought.citation}," not in text:
+            text += f"\n{inspect.cleandoc(brought.bibtex)}\n"
+    return text
 
 
 def publish(scratch: Path, folder: Path) -> None:

@@ -8,8 +8,10 @@ import sys
 import time
 
 from jadapt.config import studies
-from jadapt.core.errors import run
+from jadapt.core.errors import UserError, run
 from jadapt.release import status
+
+DAY = 86400
 
 
 def main() -> None:
@@ -19,8 +21,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs side by side")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="one line, kept up to date")
     arguments = parser.parse_args()
+    if arguments.watch is not None and not 0 < arguments.watch <= DAY:
+        raise UserError(f"--watch {arguments.watch:g}: name seconds, above 0 and at most {DAY:,}")
+    if arguments.jobs < 1:
+        raise UserError(f"--jobs {arguments.jobs}: name how many runs go side by side, from 1")
     study = studies.load(arguments)
-    if not arguments.watch:
+    if arguments.watch is None:
         print("\n".join(status.report(study, arguments.jobs)))
         return
     try:

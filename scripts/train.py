@@ -23,9 +23,9 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")
     parser.add_argument(
-        "--checkpoints", type=Path, required=True, help="kept between attempts; a folder a seed"
+        "--checkpoints", type=Path, required=True, help="kept between attempts; one folder per seed"
     )
-    parser.add_argument("--output", type=Path, required=True, help="gets a folder a seed")
+    parser.add_argument("--output", type=Path, required=True, help="gets one folder per seed")
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
     tokens = dict(arguments.tokens)
@@ -62,8 +62,8 @@ def check(settings: dict, arguments: argparse.Namespace, tokens: dict[str, Path]
 
     check_devices(settings)
     check_sequence_length(arguments.model, settings["sequence_length"])
-    trace = settings.get("trace", {}).get("domain")
-    for domain in filter(None, [*settings["sequence"], settings["known_domain"], trace]):
+    mixed = settings.get("mixture", {}).get("domain")
+    for domain in filter(None, [*settings["sequence"], settings["source_domain"], mixed]):
         if domain not in tokens:
             raise UserError(f"--tokens: '{domain}' is missing; add {domain}=FOLDER")
     if arguments.learning_rate:

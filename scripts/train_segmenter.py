@@ -19,7 +19,7 @@ from jadapt.segmentation.training import TrainingSettings, train
 
 
 def main() -> int:
-    """Train, save, and print a line an epoch."""
+    """Train, save, and print one line per epoch."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--settings", required=True, help="JSON or a file: network, training, fallback"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -36,7 +37,10 @@ def main() -> None:
     parser.add_argument(
         "--fetched", type=named_path, action="extend", nargs="+", default=[], metavar="MODEL=PATH"
     )
-    parser.add_argument("--mirror", type=Path, help="folder looked through before the Hub")
+    parser.add_argument(
+        "--mirror", type=Path, default=os.environ.get("JADAPT_MIRROR") or None,
+        help="folder looked through before the Hub (default: $JADAPT_MIRROR)",
+    )  # fmt: skip
     parser.add_argument("--output", required=True, help="the directory of the tokenizer")
     arguments = parser.parse_args()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from jadapt.config import runs, studies, yaml_files
-from jadapt.core import released
+from jadapt.core import notebooks, released
 from jadapt.core.errors import UserError, nearest, run
 from jadapt.core.files import read_json
 from jadapt.evaluation import collection
@@ -73,8 +73,8 @@ def tables(arguments: argparse.Namespace, published: dict) -> list[str]:
     if arguments.runs:
         names = [name for name in ("metrics", "efficiency", "curves") if name in names]
     if arguments.figure:
-        notebook = read_json(studies.ROOT / "notebooks" / f"{arguments.figure}.ipynb")
-        read_by_it = notebook["metadata"]["jadapt"]["tables"]
+        notebook = studies.ROOT / "notebooks" / f"{arguments.figure}.ipynb"
+        read_by_it = notebooks.facts(notebook)["tables"]
         if "card" in read_by_it:
             raise UserError(f"figure '{arguments.figure}': measured on a GPU, not by the study")
         # Verdicts on claims, the only other thing that notebooks read, rest on all tables.

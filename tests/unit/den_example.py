@@ -4,7 +4,8 @@ import torch
 from torch.nn import functional
 
 import tiny_model
-from jadapt.methods.peft.den import DEN, LINEAR_LAYERS
+from jadapt.methods.peft.den import DEN
+from jadapt.methods.peft.targets import LINEAR_LAYERS
 
 SETTINGS = {
     "target_modules": list(LINEAR_LAYERS),

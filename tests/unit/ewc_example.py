@@ -42,10 +42,10 @@ class LowRankMethod(Method):
     def pairs(self, model):
         return {name: m for name, m in model.named_modules() if isinstance(m, LowRank)}
 
-    def effective(self, model):
+    def weight_delta(self, model):
         return {name: pair.change() for name, pair in self.pairs(model).items()}
 
-    def effective_leaves(self, model):
+    def weight_delta_leaves(self, model):
         return {name: pair.linear.weight for name, pair in self.pairs(model).items()}
 
 

@@ -2,16 +2,21 @@
 
 import copy
 
-from jadapt.config import validation, yaml_files
+from jadapt.config import layers, studies, validation
+from jadapt.core.paths import ROOT
 
-ROOT = yaml_files.SCHEMAS.parents[1]
-CATALOGUE = yaml_files.read_yaml(ROOT / "config/corpora.yaml")
-MODELS = yaml_files.read_yaml(ROOT / "config/models.yaml")
-DEFAULT = yaml_files.read_yaml(ROOT / "config/config.yaml")
+CATALOGUE = studies.read_catalogue()
+MODELS = studies.read_models()
+DEFAULT = layers.read([ROOT / "config/config.yaml"]).content
 
 
-def validated(**changes):
-    """Validate the default study with values replaced; a key such as `a__b` means a.b."""
+def study(name):
+    """Return one of the studies of ``config/``, put together with what it extends."""
+    return layers.read([ROOT / f"config/{name}.yaml"]).content
+
+
+def changed(**changes):
+    """Return the default study with values replaced; a key such as `a__b` means a.b."""
     config = copy.deepcopy(DEFAULT)
     for path, value in changes.items():
         *parents, key = path.split("__")
@@ -22,4 +27,9 @@ def validated(**changes):
             del place[key]
         else:
             place[key] = value
-    return validation.validate(config, CATALOGUE, MODELS, "study.yaml")
+    return config
+
+
+def validated(**changes):
+    """Validate the default study with values replaced, as `changed` does."""
+    return validation.validate(changed(**changes), CATALOGUE, MODELS, "study.yaml")

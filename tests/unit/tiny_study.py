@@ -49,7 +49,7 @@ SETTINGS = {
     "method": "sft",
     "seed": 3,
     "learning_rate": 1e-2,
-    "known_domain": "known",
+    "source_domain": "known",
     "sequence": SEQUENCE,
     "accelerator": "cpu",
     "devices": 1,

@@ -30,7 +30,7 @@ def test_a_second_run_finds_nothing_to_do(study):
 
 
 def test_touching_reruns_nothing_and_an_edited_notebook_reruns_itself_and_the_paper(study):
-    for path in ("scripts/train.py", "notebooks/convergence.ipynb", "scripts/jadapt/files.py"):
+    for path in ("scripts/train.py", "notebooks/convergence.ipynb", "scripts/jadapt/core/files.py"):
         os.utime(study.path / path)
     assert study.planned("all") == {}
     notebook = study.path / "notebooks/convergence.ipynb"
@@ -46,15 +46,15 @@ def test_touching_reruns_nothing_and_an_edited_notebook_reruns_itself_and_the_pa
 @pytest.mark.parametrize(
     ("module", "runs"),
     [
-        ("ewc", {"l2", "ewc", "online_ewc", "lora_ewc"}),
-        ("gem", {"gem", "agem"}),
-        ("dora", {"dora"}),
+        ("continual/ewc", {"l2", "ewc", "online_ewc", "lora_ewc"}),
+        ("continual/projection", {"gem", "agem"}),
+        ("peft/dora_layers", {"dora"}),
     ],
 )
 def test_a_changed_method_reruns_its_own_runs_and_no_others(study, module, runs):
     path = study.path / f"scripts/jadapt/methods/{module}.py"
     before = path.read_text(encoding="utf-8")
-    path.write_text(before + "# A change.\n", encoding="utf-8")
+    path.write_text(before + "_CHANGED = 1\n", encoding="utf-8")
     try:
         planned = study.run("all", options=["-n"]).stdout
     finally:

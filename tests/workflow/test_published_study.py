@@ -10,6 +10,7 @@ import yaml
 
 import tiny_gguf
 import tiny_model
+from jadapt.config import layers
 from jadapt.models.gguf import GgufFile
 
 pytestmark = pytest.mark.chain
@@ -54,7 +55,7 @@ def published(edited):
         }  # fmt: skip
         catalogue["domains"][domain] = {"language": language, "sources": [domain]}
     (edited.path / "config/corpora.yaml").write_text(yaml.safe_dump(catalogue, allow_unicode=True))
-    study = yaml.safe_load((edited.path / "config/qwen.yaml").read_text())
+    study = layers.read([edited.path / "config/qwen.yaml"]).content
     for key, value in STUDY.items():
         study[key] = study[key] | value if isinstance(study[key], dict) and value else value
     study["ablations"] = {"sft_precision": PRECISIONS}

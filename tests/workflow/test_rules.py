@@ -86,7 +86,7 @@ def test_one_figure_or_table_runs_what_it_needs_and_nothing_else(edited, target,
         (("sequence_length: 128", "sequence_length: 4096"), "sequence_length: 4096 is above"),
         (("seeds: [", "seeds: [["), "not valid YAML"),
         (("ratio: 0.25", "ratio: 1.25"), "methods.replay.continual.replay.ratio: 1.25 is greater"),
-        (("task_ids: true", "task_ids: false"), "methods.den: 'den' keeps units by task"),
+        (("task_ids: true", "task_ids: false"), "methods.den: 'den' computes by task"),
     ],
 )
 def test_a_mistake_ends_the_command_with_one_line_before_anything_runs(edited, edit, message):

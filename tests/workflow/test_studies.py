@@ -1,7 +1,8 @@
 """The other studies plan the same work as the default one, from a published model."""
 
 import pytest
-import yaml
+
+from jadapt.config import layers
 
 
 @pytest.mark.parametrize("study", ["smollm", "qwen"])
@@ -20,8 +21,7 @@ def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study):
     for name in ("corpus", "initial_model"):
         assert planned[study][name] == planned["config"][name]
     default, own = (
-        yaml.safe_load((edited.path / f"config/{name}.yaml").read_text())
-        for name in ("config", study)
+        layers.read([edited.path / f"config/{name}.yaml"]).content for name in ("config", study)
     )
     assert planned[study]["search"] == len(own["methods"]) >= planned["config"]["search"]
     # A GPU has more precisions to compare.

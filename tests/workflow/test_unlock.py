@@ -1,5 +1,6 @@
 """The lock that a killed workflow leaves behind."""
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from jadapt.core.errors import UserError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "unlock_stale.py"
 
@@ -51,3 +54,30 @@ def test_the_lock_of_a_running_workflow_stays(folder):
         finally:
             for each in [*psutil.Process(process.pid).children(recursive=True), process]:
                 each.kill()
+
+
+@pytest.mark.parametrize(
+    ("locked", "refused"),
+    [
+        (["results/other/metrics.csv", "resources/downloads/django/fetched.json"], False),
+        (["results/mini_2/metrics.csv"], False),
+        (["results/other/metrics.csv", "results/mini/metrics.csv"], True),
+    ],
+)
+def test_a_workflow_of_another_study_is_in_nobodys_way(tmp_path, monkeypatch, locked, refused):
+    spec = importlib.util.spec_from_file_location("unlock_stale", SCRIPT)
+    unlock_stale = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(unlock_stale)
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    (locks / "0.output.lock").write_text("\n".join(locked))
+    monkeypatch.setattr(unlock_stale, "LOCKS", locks)
+    monkeypatch.setattr(unlock_stale.stale_jobs, "running", lambda folder: [1])
+    study = str(SCRIPT.parents[1] / "config/config.yaml")
+    monkeypatch.setattr(sys, "argv", ["unlock_stale", "--", "--configfile", study])
+    if refused:
+        with pytest.raises(UserError, match="Snakemake is running here"):
+            unlock_stale.main()
+    else:
+        unlock_stale.main()
+    assert list(locks.iterdir())

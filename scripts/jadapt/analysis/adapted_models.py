@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from jadapt.analysis import summaries
-from jadapt.analysis.labels import BASE, method_label
+from jadapt.analysis.labels import BASE, declared, is_bound_strategy, method_label
 from jadapt.analysis.statistics import Estimate, estimate
 from jadapt.analysis.tables import READERS
+from jadapt.core.declarations import GRADIENT, LOSS, METHODS, ROWS, STRATEGIES
 from jadapt.core.errors import UserError
 
 # Bits per byte without the task's identity, where a method is normally given it.
@@ -37,6 +38,8 @@ class Tables:
     grid: pd.DataFrame | None = None
     segmentation: pd.DataFrame | None = None
     tokenizers: pd.DataFrame | None = None
+    tasks: pd.DataFrame | None = None
+    task_data: pd.DataFrame | None = None
     card: pd.DataFrame | None = None
 
 
@@ -45,7 +48,7 @@ NEEDED = tuple(field.name for field in fields(Tables) if field.default is MISSIN
 
 
 def read_tables(paths: Mapping[str, str | Path | None]) -> Tables:
-    """Read tables of a study, given by name; a study need not have (a path of) the last four.
+    """Read tables of a study, given by name; a study need not have (a path of) the last six.
 
     Raises:
         UserError: a file is missing or no such table; it is named.
@@ -106,22 +109,26 @@ class Method:
     @property
     def joint(self) -> bool:
         """Whether it sees all data at once: a bound on the others, not one of them."""
-        return "joint" in self.strategies
+        return any(is_bound_strategy(key) for key in self.strategies)
 
     @property
     def penalised(self) -> bool:
         """Whether a penalty ties it to earlier weights."""
-        return bool({"l2", "ewc", "online_ewc"} & set(self.strategies))
+        return self._changes(LOSS)
 
     @property
     def rehearses(self) -> bool:
         """Whether it trains on old text beside the task's, but is no bound."""
-        return "replay" in self.strategies
+        return self._changes(ROWS) and not self.joint
 
     @property
     def projects(self) -> bool:
         """Whether it changes gradients so that they do not conflict with those of old text."""
-        return bool({"gem", "agem"} & set(self.strategies))
+        return self._changes(GRADIENT)
+
+    def _changes(self, what: str) -> bool:
+        """Tell whether a strategy of the run changes the rows, the loss or the gradient."""
+        return any(key in STRATEGIES and what in STRATEGIES[key].changes for key in self.strategies)
 
     @property
     def told_the_task(self) -> bool:
@@ -206,6 +213,22 @@ def _without_task(metrics: pd.DataFrame, name: str) -> tuple[Estimate, Estimate]
     own = pd.concat([base, other.assign(metric=summaries.BITS)])
     runs = summaries.learning_and_forgetting(own)
     return estimate(runs["gain"]), estimate(runs["loss"])
+
+
+def paragraphs(found: list[Method]) -> dict[str, list[str]]:
+    """Return the keys of the classes that a study uses and the paper has a paragraph of, in order.
+
+    ``methods``, and the strategies by what they change first: the loss, the gradient, the rows.
+    """
+    keys = {method.kind for method in found} & set(METHODS)
+    told = {"methods": [key for key in declared() if key in keys], LOSS: [], GRADIENT: [], ROWS: []}
+    keys = {name for method in found for name in method.strategies} & set(STRATEGIES)
+    keys |= {STRATEGIES[key].paragraph_after for key in keys}
+    for key in declared():
+        if key in keys:
+            changes = STRATEGIES[key].changes
+            told[next(what for what in (LOSS, GRADIENT, ROWS) if what in changes)].append(key)
+    return told
 
 
 def lowest_validation(curves: pd.DataFrame, method: str) -> Lowest | None:

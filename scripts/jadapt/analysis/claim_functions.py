@@ -13,7 +13,7 @@ import pandas as pd
 
 from jadapt.analysis import dynamics, parameter_counts, summaries
 from jadapt.analysis.adapted_models import Tables
-from jadapt.analysis.expressions import HOME, LAYERS, TASKS
+from jadapt.analysis.expressions import LAYERS, SOURCE, TASKS
 from jadapt.analysis.labels import BASE
 
 EXTREMES = {"lowest": pd.Series.idxmin, "highest": pd.Series.idxmax}
@@ -67,7 +67,7 @@ class Measures:
         if domain == TASKS:
             values = summaries.task_mean(self.tables.metrics, run, metric)
         else:
-            where = self.home if domain == HOME else domain
+            where = self.home if domain == SOURCE else domain
             values = summaries.by_seed(self.tables.metrics, run, metric, where)
         if values.empty:
             raise Untestable(f"the study measures no {metric.replace('_', ' ')} on {domain}")
@@ -102,7 +102,7 @@ class Measures:
                 raise Untestable(f"the ablation '{name}' has no two numbers to compare")
             variant = rows["variant"][EXTREMES[variant](numbers)]
         rows = rows[(rows["variant"] == variant) & (rows["metric"] == metric) & rows["selected"]]
-        places = {TASKS: self.tasks, HOME: [self.home]}.get(domain, [domain])
+        places = {TASKS: self.tasks, SOURCE: [self.home]}.get(domain, [domain])
         rows = rows[rows["evaluated_on"].isin(places)]
         if rows.empty:
             raise Untestable(f"the ablation '{name}' has no value '{variant}'")

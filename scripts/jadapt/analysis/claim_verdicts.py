@@ -59,7 +59,7 @@ def _row(
     measures.used = set()
     found, missing = Estimate(math.nan, math.nan, 0), ""
     if claim.expression is not None:
-        found, missing = _measure(claim, measures)
+        found, missing = _measure(claim, claim.expression, measures)
     reason = _out_of_scope(claim, ledger, unmet) or missing
     verdict, doubt = (UNTESTABLE, reason) if reason else decide(claim, found)
     runs = " ".join(f"{run}/{seed}" for run, seed in sorted(measures.used))
@@ -67,11 +67,11 @@ def _row(
     return row | numbers | {"verdict": verdict, "reason": doubt, "runs": runs}
 
 
-def _measure(claim: Claim, measures: Measures) -> tuple[Estimate, str]:
+def _measure(claim: Claim, expression: str, measures: Measures) -> tuple[Estimate, str]:
     """Return the value of a claim, and why there is none where that is so."""
     nothing = Estimate(math.nan, math.nan, 0)
     try:
-        value = expressions.evaluate(claim.expression, claim.published, measures.functions())
+        value = expressions.evaluate(expression, claim.published, measures.functions())
     except Untestable as error:
         return nothing, str(error)
     except UserError as error:

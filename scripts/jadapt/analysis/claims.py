@@ -13,9 +13,12 @@ from typing import Any
 from jadapt.analysis import expressions
 from jadapt.analysis.expressions import Vocabulary
 from jadapt.analysis.labels import BASE
-from jadapt.config import yaml_files
+from jadapt.config import checking, origins, yaml_files
+from jadapt.config.claim_files import ClaimsFile
 from jadapt.core.errors import UserError, nearest
+from jadapt.core.paths import ROOT
 
+FILE = ROOT / "config" / "claims.yaml"
 EQUAL, AT_LEAST, AT_MOST, ABOVE, BELOW = "equal", "at_least", "at_most", "above", "below"
 
 
@@ -116,11 +119,7 @@ def read(path: str | Path, domains: Iterable[str] = ()) -> Ledger:
     Raises:
         UserError: one line that names the file, the claim and the key.
     """
-    content = yaml_files.read_yaml(path)
-    try:
-        yaml_files.check(content, yaml_files.read_schema("claims"), str(path))
-    except UserError as error:
-        raise UserError(_with_name(str(error), content)) from None
+    content = _read(path)
     claims = []
     for entry in content["claims"]:
         scope = tuple(entry.get("scope", ()))
@@ -134,6 +133,15 @@ def read(path: str | Path, domains: Iterable[str] = ()) -> Ledger:
         _check_claim(claim, content, vocabulary, str(path))
     parts = ("sources", "shapes", "conditions", "obstacles")
     return Ledger(claims, *(content[part] for part in parts))
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    document = yaml_files.read_document(path)
+    try:
+        checking.check(document.content, ClaimsFile, origins.of_document(document))
+    except UserError as error:
+        raise UserError(_with_name(str(error), document.content)) from None
+    return document.content
 
 
 def _with_name(message: str, content: dict) -> str:
@@ -168,14 +176,11 @@ def _check_claim(claim: Claim, content: dict, vocabulary: Vocabulary, path: str)
         if text is not None:
             try:
                 expressions.check(text, claim.published, vocabulary, functions=functions)
-                if key == "expected":
-                    expressions.evaluate(text, claim.published)
+                expressions.evaluate_placeholders(text, claim.published)
             except UserError as error:
                 raise UserError(f"{at}.{key}: {error}") from None
 
 
 def read_sources(path: str | Path) -> dict[str, dict[str, str]]:
     """Read only where the claims of a file were published."""
-    content = yaml_files.read_yaml(path)
-    yaml_files.check(content, yaml_files.read_schema("claims"), str(path))
-    return content["sources"]
+    return _read(path)["sources"]

@@ -67,12 +67,12 @@ def lowest_validation_step(curves: pd.DataFrame, method: str) -> pd.Series:
 
 
 def turns(curves: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return how far losses moved from the turning point to the end of a task: one row a seed.
+    """Return how far losses moved from the turning point to the end of a task: one row per seed.
 
     The turning point of a seed is where the mean validation loss of the *other* seeds is lowest.
     Its own minimum would make every rise positive, if only by noise; this one makes a rise of zero
     on average where there is none, so that it can be tested. Columns ``rise`` (validation loss) and
-    ``training`` (smoothed training loss), in nats a token. No row with fewer than two seeds.
+    ``training`` (smoothed training loss), in nats per token. No row with fewer than two seeds.
     """
     rows = []
     for task in _tasks(curves, method):
@@ -170,7 +170,7 @@ def _seeds(curves: pd.DataFrame, method: str) -> list[int]:
 
 
 def _table(curves: pd.DataFrame, method: str, task: str, metric: str) -> pd.DataFrame:
-    """Return the values of a metric in one task: a row a step of the task, a column a seed."""
+    """Return the values of a metric in one task: one row per step, one column per seed."""
     rows = _rows(curves, method)
     rows = rows[(rows["task"] == task) & (rows["metric"] == metric)]
     return rows.pivot_table(index="step", columns="seed", values="value", dropna=False).sort_index()

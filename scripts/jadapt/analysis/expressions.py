@@ -8,6 +8,8 @@ heavy.
 from __future__ import annotations
 
 import ast
+import itertools
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,25 +17,15 @@ from typing import Any
 
 from simpleeval import InvalidExpression, SimpleEval
 
-from jadapt.analysis.labels import METHODS, SCRIPTS, split_name
+from jadapt.analysis.labels import SCRIPTS, known_runs, split_name
 from jadapt.core.errors import UserError, nearest
+from jadapt.evaluation.metrics.registry import names
 
 # Roles of domains, the same in every study: the mean over the tasks, the base model's own domain,
 # and the sequence as a whole.
-TASKS, HOME, SEQUENCE = "tasks", "home", "sequence"
+TASKS, SOURCE, SEQUENCE = "tasks", "source_domain", "sequence"
 # What the evaluation measures; `retention` stands for that of the base model's own domain.
-MEASURED = (
-    "bits_per_byte",
-    "bits_per_byte_without_task",
-    "bits_per_character",
-    "perplexity",
-    "next_character_accuracy",
-    *(f"next_character_accuracy_{script}" for script in SCRIPTS),
-    "retention",
-    "average_bits_per_byte",
-    "backward_transfer",
-    "forward_transfer",
-)
+MEASURED = tuple(names(SCRIPTS))
 COSTS = (
     "parameters",
     "trainable_parameters",
@@ -94,7 +86,7 @@ class Vocabulary:
         return {
             METRIC: MEASURED,
             COST: COSTS,
-            DOMAIN: (TASKS, HOME, SEQUENCE, *self.domains),
+            DOMAIN: (TASKS, SOURCE, SEQUENCE, *self.domains),
             SHAPE: self.shapes,
             LINEAR: tuple(LAYERS),
         }.get(kind)
@@ -114,23 +106,44 @@ def evaluate(
         return evaluator.eval(text)
     except ZeroDivisionError:
         raise UserError(f"'{text}' divides by zero") from None
+    except OverflowError:
+        raise UserError(f"'{text}' becomes too large a number") from None
     except (InvalidExpression, SyntaxError, TypeError, ValueError) as error:
         raise UserError(f"'{text}' cannot be evaluated ({error})") from error
+
+
+def evaluate_placeholders(text: str, names: Mapping[str, float]) -> None:
+    """Evaluate a checked expression with numbers in place of measurements.
+
+    The numbers are positive and all differ, so that a divisor that is a difference of two
+    measurements is not taken for one that is always zero.
+
+    Raises:
+        UserError: it divides by zero or becomes infinite whatever is measured.
+    """
+    numbers = (math.sqrt(2 + n) for n in itertools.count())
+    functions = {name: lambda *words: next(numbers) for name in SIGNATURES}
+    if not math.isfinite(float(evaluate(text, names, functions))):
+        raise UserError(f"'{text}' becomes too large a number")
 
 
 def arguments(text: str) -> list[tuple[str, str]]:
     """Return the words that the functions of a checked expression are given, as (kind, word)."""
     return [
-        (kind, argument.value)
+        (kind, str(argument.value))
         for call in _calls(text)
-        for kind, argument in zip(SIGNATURES[call.func.id], call.args, strict=True)
+        for kind, argument in zip(SIGNATURES[_name(call)], call.args, strict=True)
         if isinstance(argument, ast.Constant)
     ]
 
 
 def functions(text: str) -> list[str]:
     """Return the names of the functions that an expression calls, each once."""
-    return list(dict.fromkeys(call.func.id for call in _calls(text)))
+    return list(dict.fromkeys(map(_name, _calls(text))))
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
 def _calls(text: str) -> list[ast.Call]:
@@ -196,4 +209,4 @@ def _check_call(
             raise UserError(f"{name}: unknown {kind} '{word}'{nearest(word, known)}")
         # A study chooses the names of its runs, but they begin with a method.
         if kind == RUN and not split_name(word)[0]:
-            raise UserError(f"{name}: unknown run '{word}'{nearest(word, METHODS)}")
+            raise UserError(f"{name}: unknown run '{word}'{nearest(word, known_runs())}")

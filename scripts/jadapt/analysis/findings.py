@@ -161,6 +161,6 @@ def _extreme(name: str, tables: Tables, which: str) -> Finding | None:
     if table is None or learned not in set(table["segmenter"]):
         return None
     by_class = segmentation_tables.by_class(table, learned)
-    chosen = (max if which == "best" else min)(by_class, key=by_class.get)
+    chosen = (max if which == "best" else min)(by_class, key=by_class.__getitem__)
     of = rows("segmentation", segmenter=learned)
     return Finding(name, chosen, chosen, {"f1": float(by_class[chosen])}, of)

@@ -129,7 +129,7 @@ def first_seen(rows: pd.DataFrame, column: str) -> list:
 def best_batch(
     table: pd.DataFrame, label: str, stack: str = HERE, parts: Iterable[str] | None = None
 ) -> tuple[int, int] | None:
-    """Return the batch of the most tokens a second (median over repeats), or None."""
+    """Return the batch of the most tokens per second (median over repeats), or None."""
     parts = list(parts or (METHODS, SPEED, BATCHES))
     rows = where(table, parts, label=label, stack=stack, precision=PRECISION)
     if rows.empty:

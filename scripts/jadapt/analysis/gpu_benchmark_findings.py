@@ -132,7 +132,7 @@ def _inner(name: str) -> str:
 
 
 def _low_rank_speed(table: pd.DataFrame) -> list[Ratio]:
-    """Return LoRA's tokens a second over those of full fine-tuning, by batch."""
+    """Return LoRA's tokens per second over those of full fine-tuning, by batch."""
     rows = where(table, (SPEED, METHODS, gpu_benchmark.BATCHES), stack=HERE, precision=PRECISION)
     found = []
     for batch in sorted(set(zip(rows["rows"], rows["length"], strict=True))):
@@ -171,7 +171,7 @@ def _utilisation(table: pd.DataFrame) -> list[dict[str, Any]]:
     for name in (FULL_TUNING, LOW_RANK):
         batch = best_batch(table, name)
         value = mid(at(table, name, batch), "utilisation_percent") / 100
-        if value == value:
+        if batch and value == value:
             found.append({"label": _inner(name), "batch": batch_words(*batch), "share": value})
     return found
 

@@ -87,7 +87,9 @@ def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
     for label in PAIR:
         same = where(table, SPEED, label=label)
         batches = [tuple(pair) for pair in same[["rows", "length"]].drop_duplicates().to_numpy()]
-        compared = [(SAME_BATCH, {PLAIN: batch, HERE: batch}, [SPEED]) for batch in batches]
+        compared: list[tuple[str, dict, list[str]]] = [
+            (SAME_BATCH, {PLAIN: batch, HERE: batch}, [SPEED]) for batch in batches
+        ]
         if not where(table, BATCHES, label=label).empty:
             parts = [SPEED, BATCHES]
             best = {stack: best_batch(table, label, stack, parts) for stack in (PLAIN, HERE)}
@@ -126,8 +128,8 @@ def precisions_table(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[(table["part"] == PRECISIONS) & (table["status"] != gpu_benchmark.ABSENT)]
     frame = _varied(table, rows, PRECISIONS, "precision", PRECISION)
     part = quality(table)
-    if part:
-        column = _loss_column(where(table, part))
+    column = _loss_column(where(table, part)) if part else None
+    if part and column:
         frame["training_loss_at_end"] = [
             mid(where(table, part, label=row["trained"], precision=row["precision"]), column)
             for _, row in frame.iterrows()
@@ -138,7 +140,7 @@ def precisions_table(table: pd.DataFrame) -> pd.DataFrame:
 def two_gpus_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the speed of two GPUs beside one with as many rows a GPU, and how losses differ.
 
-    A loss is compared with that of one GPU which takes the same rows a step.
+    A loss is compared with that of one GPU that takes the same rows per step.
     """
     rows = where(table, TWO_GPUS)
     places = rows["label"].map(first_seen(rows, "label").index)

@@ -1,31 +1,18 @@
-"""Names that readers see, kept in one place so that figures, tables and text say the same."""
+"""Names that readers see, kept in one place so that figures, tables and text say the same.
+
+Those of methods and strategies are what their classes declare.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+
+from jadapt.core.declarations import METHODS, STRATEGIES, Declared
 
 BASE = "base"
-
-# Order of appearance everywhere: the model before adaptation, methods that only train, one that
-# grows, strategies against forgetting, compositions of both, and the upper bound.
-METHODS = {
-    BASE: "Base model",
-    "sft": "Full fine-tuning",
-    "lora": "LoRA",
-    "dora": "DoRA",
-    "houlsby": "Houlsby adapters",
-    "prefix": "Prefix tuning",
-    "den": "DEN",
-    "replay": "Replay",
-    "l2": "L2 to the previous weights",
-    "ewc": "EWC",
-    "online_ewc": "Online EWC",
-    "gem": "GEM",
-    "agem": "A-GEM",
-    "lora_replay": "LoRA + replay",
-    "lora_ewc": "LoRA + EWC",
-    "joint": "Joint training",
-}
+# Runs that compose several stand after what they consist of, and before the upper bound.
+COMPOSED = 800
 
 # What a method is about, for figures that cannot show all of them in one panel. References are
 # what the others are measured against and appear beside every family.
@@ -36,24 +23,6 @@ FAMILIES = {
     "regularisation": "Regularisation and growth",
     "memory": "Memory of old text",
     OTHER: "Other runs",
-}
-_FAMILY_OF = {
-    BASE: REFERENCE,
-    "sft": REFERENCE,
-    "joint": REFERENCE,
-    "lora": "efficient",
-    "dora": "efficient",
-    "houlsby": "efficient",
-    "prefix": "efficient",
-    "den": "regularisation",
-    "l2": "regularisation",
-    "ewc": "regularisation",
-    "online_ewc": "regularisation",
-    "lora_ewc": "regularisation",
-    "replay": "memory",
-    "gem": "memory",
-    "agem": "memory",
-    "lora_replay": "memory",
 }
 
 SCRIPTS = {
@@ -87,26 +56,39 @@ def segmenter_label(name: str) -> str:
     return SEGMENTERS.get(name, name)
 
 
+@cache
+def declared() -> dict[str, type[Declared]]:
+    """Return every method and strategy by key: methods that only train, one that grows, strategies
+    against forgetting, and the upper bound."""
+    found = {**METHODS, **STRATEGIES}
+    return dict(sorted(found.items(), key=lambda item: (item[1].order, item[1].label)))
+
+
+def known_runs() -> list[str]:
+    """Return the names of runs that need no other: the base model's, and those of one class."""
+    return [BASE, *declared()]
+
+
 def method_label(name: str) -> str:
     """Return the name of a method for readers.
 
-    A run that is not in `METHODS` is named by its parts: ``lora_gem`` is ``LoRA + GEM`` and
-    ``lora_r64`` is ``LoRA r64``. One that names no method keeps its own name.
+    A run that is no method or strategy is named by its parts: ``lora_gem`` is ``LoRA + GEM`` and
+    ``lora_r64`` is ``LoRA r64``. One that names none keeps its own name.
     """
-    if name in METHODS:
-        return METHODS[name]
+    if name == BASE:
+        return "Base model"
     parts, words = split_name(name)
+    labels = [declared()[part].label for part in parts]
     # In the middle of a label only abbreviations and names keep their capitals.
-    labels = [METHODS[part] for part in parts[:1]] + [
-        lower_first(METHODS[part]) for part in parts[1:]
-    ]
+    labels = [*labels[:1], *map(lower_first, labels[1:])]
     return " ".join([*([" + ".join(labels)] if labels else []), *words])
 
 
 def lower_first(label: str) -> str:
     """Return a label for the middle of a sentence; abbreviations and names keep their capitals."""
     first = label.split()[0]
-    named = first[1:] != first[1:].lower() or not first[1:].isalpha() or first in {"Houlsby"}
+    people = {cls.label.split()[0] for cls in declared().values() if cls.proper_name}
+    named = first[1:] != first[1:].lower() or not first[1:].isalpha() or first in people
     return label if named else label[:1].lower() + label[1:]
 
 
@@ -116,7 +98,7 @@ def split_name(name: str) -> tuple[list[str], list[str]]:
     while words:
         for length in range(len(words), 0, -1):
             part = "_".join(words[:length])
-            if part in METHODS:
+            if part in declared():
                 found.append(part)
                 words = words[length:]
                 break
@@ -127,16 +109,23 @@ def split_name(name: str) -> tuple[list[str], list[str]]:
 
 def family(name: str) -> str:
     """Return the key in `FAMILIES` of a run; that of its last part, when composed."""
-    if name in _FAMILY_OF:
-        return _FAMILY_OF[name]
-    parts, _ = split_name(name)
-    own = [_FAMILY_OF[part] for part in parts if _FAMILY_OF[part] != REFERENCE]
+    if name == BASE:
+        return REFERENCE
+    parts = [declared()[part].family for part in split_name(name)[0]]
+    if len(parts) == 1 and name in declared():
+        return parts[0]
+    own = [part for part in parts if part != REFERENCE]
     return own[-1] if own else OTHER
 
 
 def is_bound(name: str) -> bool:
     """Tell whether a run has all data at once: a bound on the others, not a rival."""
-    return "joint" in split_name(name)[0]
+    return any(is_bound_strategy(part) for part in split_name(name)[0])
+
+
+def is_bound_strategy(key: str) -> bool:
+    """Tell whether a strategy has all data at once."""
+    return key in STRATEGIES and STRATEGIES[key].upper_bound
 
 
 def families(methods: Iterable[str]) -> dict[str, list[str]]:
@@ -163,11 +152,20 @@ def domain_label(name: str) -> str:
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
-    """Sort methods: the known ones in the order of `METHODS`, then the others by name."""
-    known = list(METHODS)
-    return sorted(
-        set(methods), key=lambda name: (known.index(name) if name in known else len(known), name)
-    )
+    """Sort runs: the base model, those of one method or strategy by their ``order``, compositions
+    before the upper bound, then the others by name."""
+    return sorted(set(methods), key=_place)
+
+
+def _place(name: str) -> tuple[int, int, list[int], str]:
+    """Return what runs are sorted by."""
+    if name == BASE:
+        return (0, 0, [], name)
+    parts, words = split_name(name)
+    if not parts or words:
+        return (2, 0, [], name)
+    orders = [declared()[part].order for part in parts]
+    return (1, orders[0] if len(parts) == 1 else max(COMPOSED, *orders), orders, name)
 
 
 def tokenizer_label(name: str) -> str:

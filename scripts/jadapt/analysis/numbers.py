@@ -139,13 +139,14 @@ class Numbers:
             raise UserError(f"number '{name}': computed twice; give one of them another name")
         chosen = [of] if isinstance(of, Rows) else list(of)
         # By its parts, since loading statistics takes longer than looking a number up.
-        estimated = hasattr(value, "has_interval")
-        known = estimated and value.has_interval
+        estimate: Any = value if hasattr(value, "has_interval") else None
+        known = estimate is not None and estimate.has_interval
+        mean: Any = value if estimate is None else estimate.mean
         self._found[name] = Number(
             name,
-            float(value.mean if estimated else value),
-            value.low if known else math.nan,
-            value.high if known else math.nan,
+            float(mean),
+            estimate.low if known else math.nan,
+            estimate.high if known else math.nan,
             unit,
             form(value) if printed is None else printed,
             file or " ".join(dict.fromkeys(part.table for part in chosen)),
@@ -197,14 +198,15 @@ def read(path: Path) -> Numbered:
     with open(path, encoding="utf-8", newline="") as stream:
         lines = csv.DictReader(stream)
         NUMBERS.check(lines.fieldnames or (), path)
-        found = [
-            Number(**{
-                name: _value(row[name]) if column.kind == "number" else row[name]
-                for name, column in NUMBERS.columns.items()
-            })
-            for row in lines
-        ]  # fmt: skip
+        found = [Number(**_typed(row)) for row in lines]
     return Numbered(found, str(path))
+
+
+def _typed(row: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: _value(row[name]) if column.kind == "number" else row[name]
+        for name, column in NUMBERS.columns.items()
+    }
 
 
 def _value(cell: str) -> float:

@@ -24,6 +24,7 @@ from jadapt.analysis.labels import (
     tokenizer_label,
 )
 from jadapt.analysis.statistics import Estimate
+from jadapt.evaluation.metrics.registry import declaration
 
 MISSING = "–"
 INTERVAL = "ci95"
@@ -139,17 +140,11 @@ COLUMNS = {
     "method": Column(
         "", "Method", lambda name: method_label(_text(name)), numeric=False, collapse=True
     ),
-    "bits_per_byte": Column("Bits per byte ↓", "", digits=3),
-    "retention": Column("Retention ↑", "", digits=3),
-    "next_character_accuracy": Column("Next character ↑", "", digits=3),
-    "average_bits_per_byte": Column("Tasks", "average ↓", digits=3),
     "without_identity": Column("Tasks", "without identity ↓", digits=3),
     "gain": Column("Japanese", "gain ↑", digits=3),
     "gain_p": Column("Japanese", "p", probability),
     "loss": Column("Known language", "loss ↓", digits=3),
     "loss_p": Column("Known language", "p", probability),
-    "backward_transfer": Column("Transfer", "backward ↑", digits=3),
-    "forward_transfer": Column("Transfer", "forward ↑", digits=3),
     "learning_rate": Column("Learning rate", "chosen", plain),
     "setting": Column("", "Setting", _text, numeric=False),
     "variant": Column("", "Value", _text, numeric=False),
@@ -279,7 +274,7 @@ def present(frame: pd.DataFrame) -> Printed:
         metric, *part = str(name).split(":")
         if part and part[-1] in (INTERVAL, MARK):
             continue
-        column = COLUMNS.get(metric) or Column("", metric.replace("_", " "), _text, numeric=False)
+        column = COLUMNS.get(metric) or _column_of(metric)
         cells = [column.cell(value) for value in frame[name]]
         interval, mark = f"{name}:{INTERVAL}", f"{name}:{MARK}"
         if interval in frame.columns:
@@ -298,6 +293,15 @@ def present(frame: pd.DataFrame) -> Printed:
         for row, cell in zip(printed.rows, cells, strict=True):
             row.append(cell)
     return printed
+
+
+def _column_of(name: str) -> Column:
+    """Return the column of a metric as it declares itself; what is no metric is words."""
+    metric = declaration(name)
+    if metric is None:
+        return Column("", name.replace("_", " "), _text, numeric=False)
+    group, label = metric.heading()
+    return Column(group, label, digits=metric.digits)
 
 
 def _marked(cell: str, mark: str) -> str:

@@ -219,7 +219,7 @@ def _variant(value: str, rows: pd.DataFrame, home: str, task: str) -> Variant:
 def _ablation(name: str, method: str, variants: list[Variant]) -> Ablation:
     known = sorted((v for v in variants if _known(v.task)), key=lambda variant: variant.task.mean)
     best, worst = (known[0], known[-1]) if len(known) > 1 else (None, None)
-    difference = paired_difference(worst.tasks, best.tasks) if best else estimate([])
+    difference = paired_difference(worst.tasks, best.tasks) if best and worst else estimate([])
     whole = len(known) == len(variants) > 1
     return Ablation(
         name=name,

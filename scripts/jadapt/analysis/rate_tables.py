@@ -124,7 +124,7 @@ def learning_rates_table(grid: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablation_points(grid: pd.DataFrame) -> pd.DataFrame:
-    """Return the ablations, every variant at the rate chosen for it: one row a seed.
+    """Return the ablations, every variant at the rate chosen for it: one row per seed.
 
     Columns ``ablation``, ``method``, ``variant``, ``seed``, ``gain`` and ``loss`` (as in
     `grid_points`), ``learning_rate`` and ``trainable_parameters``.
@@ -151,7 +151,7 @@ def ablation_points(grid: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants_table(grid: pd.DataFrame) -> pd.DataFrame:
-    """Return the ablations as a table: a row a value, at the rate chosen for it, means over seeds.
+    """Return the ablations: one row per value, at the rate chosen for it, as means over seeds.
 
     Bits per byte are those of validation text; speed and memory have columns where ablations were
     run that write them down, and so has the loss scale of ``16-mixed``.

@@ -192,7 +192,8 @@ def continuous(run: pd.DataFrame) -> pd.DataFrame:
 
     A count that already goes on is left as it is; one that starts again is moved behind the last.
     """
-    parts, seen = [], 0.0
+    parts: list[pd.DataFrame] = []
+    seen = 0.0
     for _, part in run.groupby("task", sort=False):
         part = part.sort_values("tokens")
         shift = seen if parts and part["tokens"].iloc[0] < seen else 0.0

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from jadapt.core.declarations import DDP, FSDP2, METHODS, STRATEGIES
 from jadapt.core.errors import UserError
 
-DDP, FSDP2 = "ddp", "fsdp2"
 _NEEDS_WHOLE = "needs whole parameters, which fsdp2 divides; use parallelism: ddp"
-# What works on the shares that fsdp2 makes of parameters and gradients. The rest looks at whole
-# ones; ddp has them, and everything was compared with one device there.
-DIVISIBLE_METHODS = ("sft", "lora", "dora", "houlsby", "prefix")
-DIVISIBLE_STRATEGIES = ("replay", "joint")
 
 
 def kind(settings: Mapping) -> str | None:
@@ -42,10 +38,10 @@ def check(settings: Mapping) -> None:
         return
     if chosen == DDP:
         return
-    if settings["method"] not in DIVISIBLE_METHODS:
+    if FSDP2 not in METHODS[settings["method"]].parallelism:
         raise UserError(f"method: {settings['method']} {_NEEDS_WHOLE}")
     for name in settings.get("continual", {}):
-        if name not in DIVISIBLE_STRATEGIES:
+        if FSDP2 not in STRATEGIES[name].parallelism:
             raise UserError(f"continual.{name}: {_NEEDS_WHOLE}")
     if settings.get("fast", {}).get("fuse_projections"):
         raise UserError(

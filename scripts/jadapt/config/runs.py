@@ -19,12 +19,12 @@ def run_settings(config: dict, run: str, seed: int | None = None) -> dict:
 
     Returns:
         The keys of ``training`` and of the run's own entry, with ``run``, ``sequence`` and
-        ``known_domain``. ``learning_rate`` is a list where the study has a grid.
+        ``source_domain``. ``learning_rate`` is a list where the study has a grid.
     """
-    shared = {**config["training"], "known_domain": config["pretraining"]["domain"]}
+    shared = {**config["training"], "source_domain": config["pretraining"]["domain"]}
     if run == "base":
         own = {key: value for key, value in config["pretraining"].items() if key != "domain"}
-        return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["known_domain"]]}
+        return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["source_domain"]]}
     own = {**config["methods"][run], **({} if seed is None else {"seed": seed})}
     return {**shared, **own, "run": run, "sequence": config["sequence"]}
 
@@ -39,6 +39,8 @@ def varied(entry: dict, key: str, value: Any) -> dict:
     *sections, last = key.split(".")
     place = changed
     for section in sections:
+        if not isinstance(place, dict) or section not in place:
+            raise KeyError(section)
         place = place[section]
     if not isinstance(place, dict) or last not in place:
         raise KeyError(last)
@@ -69,7 +71,7 @@ def ablation_settings(config: dict, name: str) -> dict:
     """Resolve an ablation: every value of a key, each with the rates of the run or with its own."""
     ablation = config["ablations"][name]
     variants = [
-        (_as_text(value), varied_entry(config, ablation, value)) for value in ablation["values"]
+        (variant_name(value), varied_entry(config, ablation, value)) for value in ablation["values"]
     ]
     settings = _search(config, ablation["run"], variants, name, ablation["seeds"])
     if "learning_rate" in ablation:
@@ -107,13 +109,18 @@ def _search(
     }
 
 
-def _as_text(value: Any) -> str:
+def variant_name(value: Any) -> str:
+    """Return the name by which a value of an ablation stands in tables and figures."""
     if isinstance(value, str):
         return value
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return " ".join(map(variant_name, value)) or "none"
     if isinstance(value, dict):
-        return " ".join(f"{key} {_as_text(part)}" for key, part in value.items())
+        return " ".join(f"{key} {variant_name(part)}" for key, part in value.items())
     return f"{value:g}"
 
 
@@ -124,10 +131,10 @@ def seed_batches(config: dict) -> list[list[int]]:
 
 
 def base_domains(config: dict) -> list[str]:
-    """Return the domains that the base model is trained on: the known one, then the trace."""
+    """Return the domains that the base model is trained on: its own, then the mixture's."""
     pretraining = config["pretraining"]
-    trace = pretraining.get("trace")
-    return [pretraining["domain"], *([trace["domain"]] if trace else [])]
+    mixture = pretraining.get("mixture")
+    return [pretraining["domain"], *([mixture["domain"]] if mixture else [])]
 
 
 def base_seed(config: dict) -> int:

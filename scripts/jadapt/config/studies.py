@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jadapt.config import runs, validation, yaml_files
+from jadapt.config import layers, runs, validation, yaml_files
+from jadapt.config.layers import merged as merged
+from jadapt.config.origins import Origin
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json
 from jadapt.core.paths import ROOT
 from jadapt.core.released import MANIFEST
 
 CONFIG = Path("config/config.yaml")
+CATALOGUE, MODELS = validation.CATALOGUE, validation.MODELS
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load(arguments: argparse.Namespace) -> Study:
     """Read and check the study that the options of `add_arguments` name."""
-    config: dict[str, Any] = {}
-    for path in arguments.configfile:
-        config = merged(config, yaml_files.read_yaml(path))
-    origin = ", ".join(map(str, arguments.configfile))
-    catalogue = yaml_files.read_yaml(ROOT / "config/corpora.yaml")
-    models = yaml_files.read_yaml(ROOT / "config/models.yaml")
-    config = validation.validate(config, catalogue, models, origin)
+    config = settings(arguments.configfile)
     name = config["study"]
     return Study(
         config,
@@ -121,10 +118,34 @@ def load(arguments: argparse.Namespace) -> Study:
     )
 
 
-def merged(old: dict, new: dict) -> dict:
-    """Return ``old`` with the values of ``new``, section by section, as Snakemake merges files."""
-    result = copy.deepcopy(old)
-    for key, value in new.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else copy.deepcopy(value)
-    return result
+def settings(files: Sequence[str | Path], values: Iterable[str] = ()) -> dict[str, Any]:
+    """Read and check a study, with the catalogue of corpora and the models that it draws on.
+
+    Args:
+        files: its files, as for `layers.read`.
+        values: what ``--config`` says.
+
+    Raises:
+        UserError: the first fault; one line.
+    """
+    study = layers.read(files, values)
+    return validation.validate(study.content, read_catalogue(), read_models(), study.origin)
+
+
+def read_catalogue() -> dict[str, Any]:
+    """Read and check config/corpora.yaml."""
+    document = yaml_files.read_document(ROOT / CATALOGUE)
+    validation.check_catalogue(document.content, _named(document, CATALOGUE))
+    return document.content
+
+
+def read_models() -> dict[str, Any]:
+    """Read and check config/models.yaml."""
+    document = yaml_files.read_document(ROOT / MODELS)
+    validation.check_models(document.content, _named(document, MODELS))
+    return document.content
+
+
+def _named(document: yaml_files.Document, name: str) -> Origin:
+    """Return the origin of a file of the repository under its name there."""
+    return Origin(name, {keys: f"{name}:{line}" for keys, line in document.lines.items()})

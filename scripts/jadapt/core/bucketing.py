@@ -1,4 +1,4 @@
-"""Lists in portions of limited size."""
+"""Bucketing: divide a list into consecutive parts of limited total size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 def divide(items: Sequence[T], sizes: Sequence[int], size: int) -> list[list[T]]:
-    """Return items in their order in lists of ``size`` at most, or of one item that has more."""
+    """Divide items, in order, into buckets whose sizes sum to ``size`` at most.
+
+    An item that is larger than ``size`` gets a bucket of its own.
+    """
     lists: list[list[T]] = []
     held = 0
     for item, own in zip(items, sizes, strict=True):

@@ -15,12 +15,12 @@ from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, sha256_file, sync, write_text
 
 FOLDER_RECORD = "SHA256SUMS"
-# By path and what the system says of the file: a process hashes each file it reads once.
+# By path, inode, size and modification time, so that a process hashes each file only once.
 _known: dict[tuple[str, int, int, int], str] = {}
 
 
 def digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file, from memory if this process has seen it as it is now."""
+    """Return the SHA-256 of a file, cached as long as the file does not change."""
     path = Path(path).absolute()
     status = path.stat()
     key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
@@ -30,16 +30,16 @@ def digest(path: str | Path) -> str:
 
 
 def record_of(path: Path) -> Path:
-    """Return where the checksum of a sealed file stands."""
+    """Return the path of the checksum of a sealed file."""
     return path.with_name(f"{path.name}.sha256")
 
 
 @contextmanager
 def sealed(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path as `files.atomic` does, and write the checksum of what it becomes.
+    """Yield a temporary path as `files.atomic` does, and write the checksum beside the final file.
 
-    The record is in place before the file, so a file that is there always has one; whatever ends
-    the process in between leaves a record that does not fit, and the file counts as damaged.
+    The checksum is written before the file is renamed, so that every file has one. A process that
+    ends in between leaves a checksum that does not match, and the file counts as damaged.
     """
     path = Path(path)
     with atomic(path) as temporary:
@@ -48,10 +48,12 @@ def sealed(path: str | Path) -> Iterator[Path]:
 
 
 def fault(path: Path) -> str | None:
-    """Return what is wrong with a sealed file, in a few words; None when it is as it was written.
+    """Return what is wrong with a sealed file, in a few words; None if it is intact.
 
-    Hashed anew: a file of this kind is read once.
+    The file is always hashed anew (not cached), since files of this kind are read only once.
     """
+    if path.is_dir():
+        return "a folder is in the place of a file"
     try:
         expected = _read(record_of(path)).get(path.name)
         if expected is None:
@@ -59,20 +61,25 @@ def fault(path: Path) -> str | None:
         return None if sha256_file(path) == expected else "its sha256 is not the recorded one"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
+    except IsADirectoryError:
+        return f"{record_of(path).name} is a folder"
 
 
 def remove(path: Path) -> None:
-    """Delete a sealed file, then its record."""
-    path.unlink(missing_ok=True)
-    record_of(path).unlink(missing_ok=True)
+    """Delete a sealed file, then its record; a folder in the place of either as well."""
+    for each in (path, record_of(path)):
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink(missing_ok=True)
 
 
 def seal_folder(directory: Path, names: Iterable[str] | None = None) -> None:
-    """Bring files of a folder to the disk and write down their checksums, all at once and last.
+    """Sync files of a folder to the disk, then write the checksums of all of them.
 
     Args:
-        directory: the folder; gets ``SHA256SUMS``.
-        names: files relative to it; by default all of them.
+        directory: the folder, in which ``SHA256SUMS`` is written.
+        names: paths relative to the folder; by default all its files.
     """
     if names is None:
         files = (path for path in directory.rglob("*") if path.is_file())
@@ -85,7 +92,7 @@ def seal_folder(directory: Path, names: Iterable[str] | None = None) -> None:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy a sealed folder and what it holds to the disk; ``target`` is replaced at the end."""
+    """Replace ``target`` by a copy of a sealed folder, synced to the disk and checked."""
     temporary = target.with_name(f".{target.name}.part")
     for old in (temporary, target):
         shutil.rmtree(old, ignore_errors=True)
@@ -97,7 +104,7 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def folder_fault(directory: Path) -> str | None:
-    """Return the first file of a sealed folder that is not as it was written, and why; or None."""
+    """Return the first damaged file of a sealed folder and what is wrong with it, or None."""
     record = directory / FOLDER_RECORD
     if not record.is_file():
         return f"{record}: no such file"
@@ -111,16 +118,16 @@ def folder_fault(directory: Path) -> str | None:
 
 
 def check_folder(directory: Path) -> None:
-    """Raise a `UserError` unless the model in ``directory`` is as it was written.
+    """Raise a `UserError` unless the files of a model folder are intact.
 
-    The remedy names the folder above it: that is what the workflow makes, and makes again.
+    The remedy names the parent folder, because that is the output of a rule, which then reruns.
     """
     if found := folder_fault(directory):
         raise UserError(f"{found}; delete {directory.parent} and run the same command again")
 
 
 def _read(record: Path) -> dict[str, str]:
-    """Return checksums by name; a line that is none counts as a record of nothing."""
+    """Return checksums by file name; malformed lines match no file."""
     lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
     pairs = (line.partition("  ") for line in lines)
     return {name: checksum for checksum, _, name in pairs}

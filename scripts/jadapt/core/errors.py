@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something the user can mend: one line that names the file, the key and the remedy."""
+    """An error that the user can fix: one line that names the file, the key and the remedy."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -24,26 +24,53 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(known)}" if known else ""
 
 
-# No room on the disk, none left to this user, or a limit on the size of files.
+# The disk is full, the user's quota is exceeded, or the file would be too large.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+# What else the system may refuse, and what helps; a missing file is no such refusal.
+_REFUSED = {
+    errno.EACCES: "give yourself the right to it (chmod, chown)",
+    errno.EPERM: "give yourself the right to it (chmod, chown)",
+    errno.EROFS: "work in a copy on a disk that can be written to",
+    errno.EIO: "the disk or the network behind it fails; run again, or from a copy",
+    errno.ESTALE: "the file server lost it; run the same command again",
+    errno.ENAMETOOLONG: "shorten the name",
+    errno.ELOOP: "a link leads to itself; remove it",
+    errno.EISDIR: "a folder is in the place of a file; move it away",
+    errno.ENOTDIR: "a file is in the place of a folder; move it away",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "close other programs: the machine has too many open files",
+}
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Turn a `UserError`, or a full disk, into one line on stderr and exit status 1."""
+    """Turn a `UserError`, or a refusal of the system, into one line on stderr and exit status 1."""
     try:
         yield
     except Exception as error:
-        text = str(error)
-        if not isinstance(error, UserError):
-            # Libraries that write files have errors of their own, with the system's text.
-            if not any(os.strerror(code) in text for code in _FULL):
-                raise
-            if isinstance(error, OSError) and error.filename:
-                text = f"{error.filename}: {error.strerror}"
-            text += "; free some room and run the same command again"
+        text = _explained(error)
+        if text is None:
+            raise
         print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(1)
+
+
+def _explained(error: Exception) -> str | None:
+    """Return what to print for an error that the user can mend; None for any other."""
+    text = str(error)
+    if isinstance(error, UserError):
+        return text
+    named = isinstance(error, OSError) and error.filename is not None
+    if named:
+        text = f"{error.filename}: {error.strerror}"
+    # Libraries that write files have errors of their own, with the system's text.
+    if any(os.strerror(code) in str(error) for code in _FULL):
+        return f"{text}; free some room and run the same command again"
+    if named and error.errno in _REFUSED:
+        return f"{text}; {_REFUSED[error.errno]}"
+    return None
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -63,12 +90,12 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def _nobody_reads() -> bool:
-    """Tell whether stdout is a pipe without a reader; if so, let what is left go nowhere."""
+    """Tell whether stdout is a pipe without a reader; if so, redirect it to /dev/null."""
     output = sys.stdout.fileno()
     pipes = select.poll()
     pipes.register(output, 0)
     if not any(event & select.POLLERR for _, event in pipes.poll(0)):
         return False
-    # Or the interpreter would try once more at its end, and complain.
+    # Otherwise the interpreter would flush stdout at exit and report another error.
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return True

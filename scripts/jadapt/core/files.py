@@ -63,12 +63,12 @@ def replaced_folder(target: str | Path) -> Iterator[Path]:
 
 
 def free_space(directory: str | Path) -> str:
-    """Tell how much room is left for files in a folder, in words."""
+    """Return the free disk space at a folder, in words."""
     return f"{shutil.disk_usage(directory).free / 2**20:,.0f} MiB free"
 
 
 def sync(path: str | Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Sync a file, or the directory entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -100,7 +100,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; a broken one is a `UserError` that names it."""
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or not valid JSON.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -110,7 +114,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_jsonl(path: str | Path, records: Iterable[dict]) -> int:
-    """Write one JSON object a line, atomically; return how many."""
+    """Write one JSON object per line, atomically; return their number."""
     count = 0
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as stream:
         for record in records:

@@ -1,4 +1,4 @@
-"""Classes that declare a key of their own, found where they lie and loaded only when they are used.
+"""Registries of classes that declare a key, found by searching sources and loaded when used.
 
 A registered class is a class with a literal ``key`` in its body, in a module of a given package, or
 an entry point of an installed package. Nothing lists them: the sources are searched for the keys
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -36,14 +36,24 @@ class Registry(Mapping[str, type]):
         places: modules and packages below ``jadapt`` that are searched, packages with all theirs.
         group: the entry points of installed packages that add to them; an entry point's name is
             the key of its class.
-        required: class attributes that a member has to declare itself or inherit.
+        required: class attributes that a member has to declare, itself or by a base class that is
+            no member: what says what a class is must not be that of another.
+        refuse: returns what is wrong with a member, as the end of a sentence, or None.
     """
 
-    def __init__(self, kind: str, places: tuple[str, ...], group: str, required: tuple[str, ...]):
+    def __init__(
+        self,
+        kind: str,
+        places: tuple[str, ...],
+        group: str,
+        required: tuple[str, ...],
+        refuse: Callable[[type], str | None] = lambda member: None,
+    ):
         self.kind = kind
         self.places = places
         self.group = group
         self.required = required
+        self.refuse = refuse
         self._loaded: dict[str, type] = {}
 
     @cached_property
@@ -86,9 +96,11 @@ class Registry(Mapping[str, type]):
         place = self.index[key]
         try:
             found: Any = getattr(importlib.import_module(place.module), place.name)
-        except (ImportError, AttributeError) as error:
+        # Whatever goes wrong in somebody else's package.
+        except Exception as error:
             raise UserError(
-                f"{place.module}: {self.kind} '{key}' cannot be loaded ({error}); "
+                f"{place.module}: {self.kind} '{key}' cannot be loaded "
+                f"({type(error).__name__}: {error}); "
                 "install what it needs, or remove the package that declares it"
             ) from error
         if getattr(found, "key", None) != key:
@@ -97,11 +109,13 @@ class Registry(Mapping[str, type]):
                 f"{getattr(found, 'key', None)!r}; make them the same"
             )
         for attribute in self.required:
-            if getattr(found, attribute, None) in (None, ""):
+            if _declared(found, attribute) in (None, ""):
                 raise UserError(
                     f"{place.module}.{place.name}: {self.kind} '{key}' declares no `{attribute}`; "
                     "add it to the class (docs/extending.md)"
                 )
+        if fault := self.refuse(found):
+            raise UserError(f"{place.module}.{place.name}: {self.kind} '{key}': {fault}")
         return found
 
     def __iter__(self) -> Iterator[str]:
@@ -123,6 +137,15 @@ class Registry(Mapping[str, type]):
     def module(self, key: str) -> str:
         """Return the module of a key's class, without importing it."""
         return self.index[key].module
+
+
+def _declared(member: type, attribute: str) -> Any:
+    """Return a class attribute, unless it is that of another registered class."""
+    for base in member.__mro__:
+        another = base is not member and vars(base).get("key")
+        if attribute in vars(base) and not another:
+            return vars(base)[attribute]
+    return None
 
 
 def declared_keys(path: Path) -> Iterator[tuple[str, str]]:

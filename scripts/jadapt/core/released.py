@@ -5,16 +5,18 @@ Imported by the Snakefile on every call, so it imports nothing heavy.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from jadapt.core import checksums
 from jadapt.core.errors import UserError
-from jadapt.core.files import read_json, sha256_file
+from jadapt.core.files import sha256_file
 
 MANIFEST = "manifest.json"
+_NEEDED = ("settings", "tables")
 FORMAT_VERSION = 1
-# What was measured on a GPU by itself, which is no study: `jadapt.release.gpu_benchmark` writes it.
+# The benchmark of a GPU, which is not a study; `jadapt.release.gpu_benchmark` writes it.
 CARD = "paper/released/efficiency"
 CARD_RECORD = f"{CARD}/SHA256SUMS"
 MACHINE = "machine.json"
@@ -44,7 +46,7 @@ def read(folder: str | Path) -> dict:
             f"{folder}: no released results of study '{folder.name}' ({there}); "
             "use results: recompute"
         )
-    manifest = read_json(path)
+    manifest = _whole(path)
     if manifest.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{path}: format_version {manifest.get('format_version')}, expected {FORMAT_VERSION}; "
@@ -55,28 +57,49 @@ def read(folder: str | Path) -> dict:
     return manifest
 
 
+def _whole(path: Path) -> dict:
+    """Read the manifest of a release; git has it as it was published."""
+    remedy = f"git checkout -- {path}"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); {remedy}") from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; {remedy}") from error
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path}: not a manifest; {remedy}")
+    if manifest.get("format_version") == FORMAT_VERSION:
+        for key in _NEEDED:
+            if not isinstance(manifest.get(key), dict):
+                raise UserError(f"{path}: no '{key}'; {remedy}")
+        for name, table in manifest["tables"].items():
+            if not isinstance(table, dict) or not isinstance(table.get("sha256"), str):
+                raise UserError(f"{path}: tables.{name}: no 'sha256'; {remedy}")
+    return manifest
+
+
 def check_card() -> None:
-    """Raise a `UserError` unless what was measured on a GPU is as it was released."""
+    """Raise a `UserError` unless the released files of the GPU benchmark are intact."""
     if found := checksums.folder_fault(Path(CARD)):
-        raise UserError(f"{found}; git checkout {CARD}")
+        raise UserError(f"{found}; git checkout -- {CARD}")
 
 
 def card_parts(record: str | Path = CARD_RECORD) -> list[str]:
-    """Return the parts that were measured on a GPU: the tables that ``SHA256SUMS`` names."""
+    """Return the released parts of the GPU benchmark: the tables that ``SHA256SUMS`` names."""
     lines = Path(record).read_text(encoding="utf-8").splitlines()
     names = (line.partition("  ")[2] for line in lines)
     return [name.removesuffix(".csv") for name in names if name.endswith(".csv")]
 
 
 def check_table(path: Path, name: str, sha256: str) -> None:
-    """Raise a `UserError` unless a released table is there, byte by byte as it was released."""
+    """Raise a `UserError` unless a released table exists and has the released checksum."""
     if not path.is_file():
-        raise UserError(f"{path}: the released table '{name}' is missing; git checkout {path}")
+        raise UserError(f"{path}: the released table '{name}' is missing; git checkout -- {path}")
     found = sha256_file(path)
     if found != sha256:
         raise UserError(
             f"{path}: the released table '{name}' was changed (SHA-256 {found[:12]}…, released "
-            f"{sha256[:12]}…); git checkout {path}"
+            f"{sha256[:12]}…); git checkout -- {path}"
         )
 
 
@@ -100,14 +123,14 @@ def differences(settings: dict, released: dict) -> list[tuple[str, Any, Any]]:
     return found
 
 
-def difference_in_words(settings: dict, released: dict) -> str:
+def difference_in_words(settings: dict, released: dict, verb: str = "released") -> str:
     """Return the first difference in words, with the number of others; empty if there is none."""
     found = differences(settings, released)
     if not found:
         return ""
     key, here, there = found[0]
     others = f" and {len(found) - 1} other keys" if len(found) > 1 else ""
-    return f"{key} is {_short(here)}, released with {_short(there)}{others}"
+    return f"{key} is {_short(here)}, {verb} with {_short(there)}{others}"
 
 
 def _short(value: Any) -> str:

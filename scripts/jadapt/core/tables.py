@@ -318,10 +318,38 @@ CLAIMS = Table(
     ("scripts/judge_claims.py",),
 )  # fmt: skip
 
+TASKS = Table(
+    "tasks",
+    "a method, seed, stage, downstream task and metric; chance and majority are methods of seed 0",
+    {**METRICS.columns, "standard_error": NUMBER},
+    METRICS.key,
+    ("scripts/evaluate.py", "scripts/tabulate_tasks.py"),
+    # Where no task could be reached.
+    may_be_empty=True,
+)
+
+TASK_DATA = Table(
+    "task_data",
+    "a downstream task and a count of its items; those found in training text, of each domain",
+    {"study": TEXT, "task": TEXT, "domain": TEXT, "measure": TEXT, "value": NUMBER},
+    ("task", "domain", "measure"),
+    ("scripts/prepare_task.py", "scripts/tabulate_tasks.py"),
+)
+
 # Tables that a study measures, in the order in which they are told; "card" is in a file of its own.
 MEASURED = {
     table.name: table
-    for table in (METRICS, EFFICIENCY, CURVES, CORPORA, GRID, SEGMENTATION, TOKENIZERS)
+    for table in (
+        METRICS,
+        EFFICIENCY,
+        CURVES,
+        CORPORA,
+        GRID,
+        SEGMENTATION,
+        TOKENIZERS,
+        TASKS,
+        TASK_DATA,
+    )
 }
 
 _OPTIONAL_TEXT, _OPTIONAL = Column("text", optional=True), Column("number", optional=True)

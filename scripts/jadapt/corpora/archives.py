@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -26,6 +26,14 @@ MAX_MEMBER_BYTES = 256 * 2**20
 MAX_TOTAL_BYTES = 1024 * 2**20
 # Of all members, read or not: a tar file has to be decompressed to get past them.
 MAX_UNPACKED_BYTES = 8 * 2**30
+MAX_MEMBERS = 200_000
+# Of headers that extend the next one (long names, times); what they claim is read into memory.
+MAX_EXTENSION_BYTES = 2**16
+MAX_EXTENSIONS_BYTES = 32 * 2**20
+_EXTENSIONS = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)  # fmt: skip
 # Zip files raise the last two for encryption and for compressions that Python does not know.
 _UNREADABLE = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError,
@@ -59,6 +67,8 @@ def read_archive(path: Path, globs: Iterable[str], exclude: Iterable[str] = ()) 
         entries = _zip(path) if path.suffix in (".zip", ".whl") else _tar(path)
         for name, size, stream in entries:
             unpacked += size
+            if size < 0:
+                raise UserError(f"{path}: {name!r}: a size of {size:,} bytes; refused")
             if unpacked > MAX_UNPACKED_BYTES:
                 raise UserError(f"{path}: more than {MAX_UNPACKED_BYTES:,} bytes unpacked; refused")
             if name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts:
@@ -78,10 +88,39 @@ def read_archive(path: Path, globs: Iterable[str], exclude: Iterable[str] = ()) 
 
 
 def _tar(path: Path) -> Iterator[Entry]:
-    with tarfile.open(path, "r|*") as archive:
-        for entry in archive:
+    with tarfile.open(path, "r|*", tarinfo=_limited(path)) as archive:
+        for number, entry in enumerate(archive):
+            # What is read is not kept: a tar file may have any number of empty members.
+            archive.members.clear()
+            if number >= MAX_MEMBERS:
+                raise UserError(f"{path}: more than {MAX_MEMBERS:,} members; refused")
             if entry.isfile():
-                yield entry.name, entry.size, lambda entry=entry: _tar_stream(archive, entry)
+                yield entry.name, entry.size, partial(_tar_stream, archive, entry)
+
+
+def _limited(path: Path) -> type[tarfile.TarInfo]:
+    """Return a class of headers that refuses those which would take memory without end."""
+    extensions = 0
+
+    class Limited(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+            nonlocal extensions
+            header = super().frombuf(buf, encoding, errors)
+            if header.size < 0:
+                raise UserError(f"{path}: a size of {header.size:,} bytes; refused")
+            if header.type == tarfile.GNUTYPE_SPARSE:
+                raise UserError(f"{path}: {header.name!r} is a sparse file; refused")
+            if header.type in _EXTENSIONS:
+                extensions += header.size
+                if header.size > MAX_EXTENSION_BYTES or extensions > MAX_EXTENSIONS_BYTES:
+                    raise UserError(
+                        f"{path}: a header of {header.size:,} bytes; refused (no more than "
+                        f"{MAX_EXTENSION_BYTES:,} are read, {MAX_EXTENSIONS_BYTES:,} in all)"
+                    )
+            return header
+
+    return Limited
 
 
 def _tar_stream(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
@@ -96,4 +135,4 @@ def _zip(path: Path) -> Iterator[Entry]:
         for entry in archive.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if not entry.is_dir() and kind in (0, stat.S_IFREG):
-                yield entry.filename, entry.file_size, lambda entry=entry: archive.open(entry)
+                yield entry.filename, entry.file_size, partial(archive.open, entry)

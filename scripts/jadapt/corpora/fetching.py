@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jadapt.core.errors import UserError, nearest
 from jadapt.core.files import sha256_file, write_json
+from jadapt.corpora import sources
 from jadapt.corpora.packages import fetch_package
 from jadapt.corpora.urls import fetch_files
 from jadapt.corpora.verification import Unreachable
@@ -54,8 +55,6 @@ def _files(name: str, entry: dict, directory: Path, mirror: Path | None) -> list
 
 def _local(name: str, entry: dict) -> list[dict]:
     """Record the user's own file where it is; it is not copied."""
-    path = Path(entry["path"])
-    if not path.is_file():
-        raise UserError(f"source {name}: {path}: no such file; correct its 'path'")
+    path = sources.own_file(name, entry)
     size = path.stat().st_size
     return [{"file": str(path), "bytes": size, "sha256": sha256_file(path), "from": "local"}]

@@ -22,7 +22,7 @@ and the attribution below with it. This file is written by scripts/write_notice.
 def notice(corpora: dict) -> str:
     """Return the text of NOTICE for the content of ``config/corpora.yaml``."""
     parts = [_HEAD]
-    used = {name: [] for name in corpora["sources"]}
+    used: dict[str, list[str]] = {name: [] for name in corpora["sources"]}
     for domain, entry in corpora["domains"].items():
         for name in entry["sources"]:
             if name not in used:

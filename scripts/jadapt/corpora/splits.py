@@ -74,9 +74,12 @@ def leaks(paths_by_domain: Mapping[str, str | Path]) -> list[str]:
     Args:
         paths_by_domain: directory with the three split files, by domain.
     """
-    found, english = [], {}
+    found: list[str] = []
+    # By digest of the text: the split that it was first seen in, and where.
+    english: dict[bytes, tuple[str, str]] = {}
     for domain, directory in paths_by_domain.items():
-        ids, japanese = {}, {}
+        ids: dict[bytes, tuple[str, str]] = {}
+        japanese: dict[bytes, tuple[str, str]] = {}
         for split in SPLITS:
             for document in read_jsonl(Path(directory) / f"{split}.jsonl"):
                 here = f"{domain}/{split}: {document['id']}"

@@ -13,6 +13,7 @@ from urllib3.util.retry import Retry
 
 from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, sha256_file
+from jadapt.core.paths import inside
 from jadapt.corpora.verification import Unreachable, is_present, wrong_checksum
 
 HOST = "https://raw.githubusercontent.com"
@@ -77,7 +78,7 @@ def fetch_files(name: str, entry: dict, mirror: Path | None, directory: Path) ->
         leftover.unlink()
     with _session() as session:
         for number, pin in enumerate(pins, 1):
-            target = directory / pin["path"]
+            target = inside(directory, pin["path"], f"source {name}: path")
             origin = _fetch_one(name, pin, mirror, target, session)
             size = target.stat().st_size
             records.append(

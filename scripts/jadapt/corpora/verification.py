@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json, sha256_file
+from jadapt.core.paths import inside
 
 
 class Unreachable(UserError):
@@ -17,7 +18,7 @@ def wrong_checksum(name: str, file: str, expected: str, found: str) -> UserError
     """Return the error for a fetched file whose content is not the pinned one."""
     return UserError(
         f"source {name}: {file}: wrong checksum, expected sha256 {expected}, found {found}; the "
-        "file was removed: run again, or correct 'sha256' in config/corpora.yaml"
+        "file was removed: run again, or correct its 'sha256' in config/corpora.yaml or models.yaml"
     )
 
 
@@ -46,7 +47,8 @@ def read_fetched(path: str | Path) -> dict:
     fetched = read_json(path)
     for file in fetched["files"]:
         local = fetched["kind"] == "local"
-        file["path"] = Path(file["file"]) if local else path.parent / file["file"]
+        name = file["file"]
+        file["path"] = Path(name) if local else inside(path.parent, name, f"{path}: file")
         if not file["path"].is_file():
             raise UserError(f"{file['path']}: no such file; delete {path} and run again")
         found = sha256_file(file["path"])

@@ -76,11 +76,11 @@ def encode_corpus(
 
 @contextmanager
 def _whole_directory(output: Path) -> Iterator[Path]:
-    """Yield a directory beside ``output`` that takes its place on success and goes on failure."""
+    """Yield a temporary directory that replaces ``output`` on success and is removed on failure."""
     foreign = sorted(p.name for p in output.glob("[!.]*") if p.name not in FILE_NAMES)
     if foreign:
         raise UserError(f"{output}: holds {foreign[0]}, no token file; give another directory")
-    # A fixed name, so that a run after a kill clears what the killed one left.
+    # A fixed name, so that the next run removes what a killed one has left.
     temporary = output.with_name(f".{output.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -139,7 +139,7 @@ def _join(job: Job, directory: Path) -> dict:
 
 
 def _consume(path: Path) -> Iterator[bytes]:
-    """Yield a shard's file in blocks of whole rows, then delete it: the disk holds it once."""
+    """Yield a shard's file in blocks of whole rows, then delete it, so that disk use stays low."""
     with open(path, "rb") as stream:
         while block := stream.read(_BLOCK_BYTES):
             yield block

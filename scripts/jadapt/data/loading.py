@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from jadapt.data.packing import PackedStream
+from jadapt.data.mixing import Stream
 
 
 class PackedRows(Dataset):
@@ -17,7 +17,7 @@ class PackedRows(Dataset):
     whatever its number of workers.
     """
 
-    def __init__(self, stream: PackedStream, count: int) -> None:
+    def __init__(self, stream: Stream, count: int) -> None:
         if count < 0:
             raise ValueError(f"{count} rows")
         self._stream, self._count = stream, count
@@ -34,20 +34,20 @@ class PackedRows(Dataset):
 
 
 class RowsFrom(Sampler):
-    """Rows in order, from ``start`` to the end, for a run that goes on where it was stopped.
+    """Rows in order from ``start`` to the end, for a run that resumes where it was stopped.
 
-    Several processes are dealt the blocks of a micro-batch in turn, so that all their micro-batches
-    of an optimiser step together are those of one process.
+    Micro-batches (blocks of rows) are dealt to the processes in turn, so that in each optimiser
+    step all processes together see the rows that a single process would see.
 
-    Its length is that of the whole run: Lightning counts the batches of an epoch from its first
-    attempt on, and would end the epoch, and draw the first batch twice, if a resumed loader said
-    that it was shorter.
+    The length is that of the whole run, not of its rest: Lightning counts the batches of an epoch
+    from the first attempt on. If a resumed loader reported fewer, Lightning would end the epoch
+    early and draw the first batch twice.
 
     Args:
-        start: first row of all processes; a multiple of ``block * ranks``.
-        stop: number of rows of the whole run, of all processes; another multiple.
-        block: rows of a micro-batch.
-        rank: of the process.
+        start: first row, counted over all processes; a multiple of ``block * ranks``.
+        stop: number of rows of the whole run, over all processes; also a multiple.
+        block: rows per micro-batch.
+        rank: rank of this process.
         ranks: number of processes.
     """
 
@@ -60,11 +60,11 @@ class RowsFrom(Sampler):
         self._block, self._rank, self._ranks = block, rank, ranks
 
     def __len__(self) -> int:
-        """Return the number of this process's rows of the whole run."""
+        """Return the number of rows of this process in the whole run."""
         return self._stop // self._ranks
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the remaining row numbers."""
+        """Yield the indices of the remaining rows of this process."""
         for first in range(
             self._start + self._rank * self._block, self._stop, self._ranks * self._block
         ):

@@ -1,6 +1,6 @@
-"""Training rows in which every text is segmented anew: subword regularisation (Kudo, ACL 2018).
+"""Subword regularisation (Kudo, ACL 2018): training texts are segmented at random in every epoch.
 
-Only training batches are; what is evaluated or validated reads the token files as they are.
+Evaluation and validation read the token files, without sampling.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BLOCK_ROWS = 64
 
 @dataclass(frozen=True)
 class Regularisation:
-    """``training.subword_regularisation``; see `Tokenizer.sample_batch` for the two."""
+    """``training.subword_regularisation``; see `Tokenizer.sample_batch` for the two parameters."""
 
     alpha: float
     nbest_size: int
@@ -28,11 +28,11 @@ class SampledStream(PackedStream):
     """A `PackedStream` whose documents come in segmentations drawn at random.
 
     An epoch is divided into blocks of 64 rows (the last may be smaller). A block holds the
-    documents that begin in it, in the order of the epoch, in segmentations that follow from (seed,
-    epoch, block) alone: whatever row a run begins with, and whichever process asks, a row is the
-    same. There are as many rows as without sampling, so schedules agree. Sampled texts take more
-    tokens, and what does not fit into the rows of its block is left out of that epoch; where there
-    are fewer, the block begins again.
+    documents that begin in it, in the order of the epoch. Their segmentations depend only on (seed,
+    epoch, block), so a row is the same in every process and after resuming at any row. There are
+    as many rows as without sampling, so that schedules agree. Sampled segmentations usually have
+    more tokens; those that do not fit into the rows of their block are left out of the epoch. If
+    there are too few, the block is repeated from its beginning.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class SampledStream(PackedStream):
         first, last = np.searchsorted(self._bounds[:-1], [begin, begin + rows * length])
         skipped = 0
         if first == last:
-            # One document fills the whole block: go on in it where its plain segmentation would.
+            # No document begins in this block: one document fills it. Continue it at the position
+            # that the block has in its unsampled segmentation.
             first -= 1
             skipped = begin - int(self._bounds[first])
         documents = self._segment(first, last, (self._seed, epoch, block))
@@ -79,7 +80,7 @@ class SampledStream(PackedStream):
             np.resize(values, (rows, length)).astype(np.int64)
             for values in (inputs, labels, positions)
         )
-        # Positions restart with every row, too.
+        # Positions also restart with every row.
         starts = np.maximum.accumulate(
             np.where((positions == 0) | (np.arange(length) == 0), np.arange(length), 0), axis=1
         )

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +32,7 @@ _BATCH_DOCUMENTS = 1024
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to encode shards of a corpus."""
+    """The parameters that a process needs to encode shards of a corpus."""
 
     tokenizer: str
     corpus: str
@@ -55,7 +56,7 @@ class Job:
 
 
 class BadLine(Exception):
-    """A line that is no document: the byte where it starts, and what is wrong."""
+    """A line that is not a document: the byte at which it starts, and what is wrong."""
 
 
 def encode_shard(job: Job, shard: int, tokenizer: Tokenizer) -> None:
@@ -80,7 +81,7 @@ def encode_shard(job: Job, shard: int, tokenizer: Tokenizer) -> None:
 
 
 def _batches(stream: BinaryIO, begin: int, end: int, language: str) -> Iterator[list[str]]:
-    """Yield the texts of the lines that start in [begin, end), a few at a time."""
+    """Yield the texts of the lines that start in [begin, end), in small batches."""
     texts, size = [], 0
     for position, line in _lines(stream, begin, end):
         try:
@@ -107,30 +108,34 @@ def _lines(stream: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, bytes]
 
 
 def encode_shards(job: Job, workers: int) -> Iterator[int]:
-    """Encode all shards; yield the number of each as it is done.
+    """Encode all shards; yield the number of each when it is done.
 
-    A broken line is a `UserError` with its line number; so is a process that dies.
+    Raises:
+        UserError: a line is broken (named by its number), or a process died.
     """
     workers = min(workers, job.shards)
     if workers == 1:
         yield from _encode_here(job)
         return
     context = multiprocessing.get_context("spawn")
-    processes, channels = [], {}
+    processes: list[BaseProcess] = []
+    channels: dict[Connection, BaseProcess] = {}
     try:
         for worker in range(workers):
             receiver, sender = context.Pipe(duplex=False)
             shards = range(worker, job.shards, workers)
-            process = context.Process(target=_work, args=(job, shards, sender), daemon=True)
+            process: BaseProcess = context.Process(
+                target=_work, args=(job, shards, sender), daemon=True
+            )
             process.start()
             sender.close()  # so that the end of the process is the end of the channel
             processes.append(process)
             channels[receiver] = process
         yield from _collect(job, channels)
     finally:
-        for process in processes:
-            process.kill()
-            process.join()
+        for started in processes:
+            started.kill()
+            started.join()
 
 
 def _encode_here(job: Job) -> Iterator[int]:
@@ -143,10 +148,11 @@ def _encode_here(job: Job) -> Iterator[int]:
         yield shard
 
 
-def _collect(job: Job, channels: dict[Connection, multiprocessing.Process]) -> Iterator[int]:
-    """Yield finished shards until every channel has said that its process is through."""
+def _collect(job: Job, channels: dict[Connection, BaseProcess]) -> Iterator[int]:
+    """Yield finished shards until every process has reported that it is done."""
     while channels:
-        for channel in wait(list(channels)):
+        ready = wait(list(channels))
+        for channel in [each for each in channels if each in ready]:
             try:
                 kind, *values = channel.recv()
             except EOFError:
@@ -162,7 +168,7 @@ def _collect(job: Job, channels: dict[Connection, multiprocessing.Process]) -> I
 
 
 def _work(job: Job, shards: range, sender: Connection) -> None:
-    """Encode some shards in a process of its own and report each over the channel."""
+    """Encode some shards (in a child process) and report each over the channel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -180,14 +186,15 @@ def _work(job: Job, shards: range, sender: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, killed ones included: no orphan goes on writing."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    """End this process when its parent has ended, even by SIGKILL, so that no orphan writes on."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
-def _death(job: Job, process: multiprocessing.Process) -> UserError:
+def _death(job: Job, process: BaseProcess) -> UserError:
     process.join()
-    code = process.exitcode
+    code = process.exitcode or 0
     cause = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
     return UserError(
         f"{job.corpus}: an encoding process {cause} (out of memory?); "
@@ -196,7 +203,7 @@ def _death(job: Job, process: multiprocessing.Process) -> UserError:
 
 
 def _line_error(job: Job, position: int, reason: str) -> UserError:
-    """Name the line that starts at a byte; lines are counted only now, when one is broken."""
+    """Return the error for the line at a byte position, whose line number is only counted here."""
     number, left = 1, position
     with open(job.corpus, "rb") as stream:
         while left and (block := stream.read(min(left, 1 << 20))):

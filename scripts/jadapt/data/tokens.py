@@ -23,7 +23,7 @@ TOKENS_NAME, OFFSETS_NAME, SIZES_NAME, META_NAME = FILE_NAMES = (
     "meta.json",
 )
 OFFSET_TYPE = np.dtype("<i8")
-_TOKEN_TYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
+_TOKEN_TYPES: dict[str, np.dtype] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 _META_COUNTS = ("tokens", "documents", "bytes", "characters")
 _META_TEXTS = ("tokenizer_sha256", "tokens_sha256", "offsets_sha256", "sizes_sha256")
 
@@ -77,7 +77,7 @@ class TokenFile:
     def check(self, tokenizer_sha256: str) -> None:
         """Raise a `UserError` unless this tokenizer made the tokens and no byte has changed since.
 
-        Reads every file once a process.
+        Reads every file once per process.
         """
         if self.meta["tokenizer_sha256"] != tokenizer_sha256:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Gather what the runs of a study left behind into the tables that everything else reads."""
+"""Gather the results of all runs of a study into the tables that everything else reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json
 from jadapt.core.tables import CURVES, EFFICIENCY, GRID, METRICS
-from jadapt.evaluation.transfer import transfer_rows
+from jadapt.evaluation.transfer import known_rows, transfer_rows
 
 CURVE_METRICS = ("training_loss", "learning_rate", "gradient_norm")
 
@@ -19,35 +19,26 @@ SAME_MODEL = 1e-3
 
 
 def metrics_table(paths: list[Path], known: str) -> pd.DataFrame:
-    """Concatenate the evaluations and add ``{known}_retention`` and the measures of transfer.
+    """Concatenate the evaluations and add the rows that compare stages with each other.
 
-    Retention is the base model's bits per byte on the known language divided by the run's: 1 when
-    nothing was forgotten, less when the text has become more surprising. The average over the
-    sequence and the transfers are defined in `jadapt.evaluation.transfer`; the order of the tasks
-    is that in which the evaluations name them.
+    Those of the known language come first, then those of whole sequences
+    (`jadapt.evaluation.transfer`); the order of the tasks is that in which the evaluations name
+    them.
     """
     parts = [pd.read_csv(path, float_precision="round_trip") for path in paths]
     for path, part in zip(paths, parts, strict=True):
         METRICS.check(part.columns, path)
     table = pd.concat(parts)
-    loss = table[(table.metric == "bits_per_byte") & (table.evaluated_on == known)]
-    before = loss[loss.method == "base"]
-    if len(before) != 1:
-        raise UserError(f"metrics: expected one base model on '{known}', found {len(before)}")
-    retention = loss[loss.method != "base"].copy()
-    retention["metric"] = f"{known}_retention"
-    retention["value"] = before.value.item() / retention["value"]
-    retention["unit"] = "ratio"
-    # Parts without rows would only blur the types of the columns.
-    parts = [table, retention, transfer_rows(table, known)]
+    parts = [table, known_rows(table, known), transfer_rows(table, known)]
+    # Empty parts would change the types of the columns.
     return pd.concat([part for part in parts if len(part)])
 
 
 def grid_table(paths: list[Path]) -> pd.DataFrame:
-    """Concatenate the learning-rate grids and ablations of the runs, each with its choices made.
+    """Concatenate the learning-rate grids and ablations of the runs.
 
-    Files repeat the rows of the base model, of which the first copy is kept. Cells stay the text
-    that they are, so that no digit changes and a variant such as ``8`` does not become a number.
+    Each file repeats the rows of the base model, of which the first copy is kept. Cells are read
+    as text, so that no digit changes and a variant such as ``8`` does not become a number.
     """
     files = [_grid_file(path) for path in paths]
     if not files:
@@ -73,7 +64,7 @@ def _grid_file(path: Path) -> pd.DataFrame:
 
 
 def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
-    """One row a run: sizes, speed, seconds and memory.
+    """Return one row per run: sizes, speed, seconds and memory.
 
     ``tokens_per_second`` counts time inside training steps only; ``seconds`` is the wall time of
     the process with imports, validation and checkpoints.
@@ -82,7 +73,7 @@ def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
     for path in paths:
         run = read_json(path)
         if not run["steps"]:
-            # A published model: what it cost is not known here.
+            # A published model, whose training costs are unknown.
             continue
         rows.append(
             {
@@ -98,7 +89,7 @@ def efficiency_table(paths: list[Path], study: str) -> pd.DataFrame:
 
 
 def curves_table(logs: list[Path], runs: list[Path], study: str) -> pd.DataFrame:
-    """The training logs in long form: losses in nats a token, rates and gradient norms by step."""
+    """Return the training logs in long form: losses (nats per token), rates, gradient norms."""
     rows = []
     for log, run_path in zip(logs, runs, strict=True):
         settings = read_json(run_path)["settings"]

@@ -1,8 +1,8 @@
 """Bits per byte, perplexity and next-character accuracy of a model on held-out documents.
 
-By script, bits are attributed to characters. A token's surprise is shared equally among the
-characters that it spells, so that a piece of three kana gives each a third; a token that spells a
-part of a character only, as byte tokens do, gives that character all of its surprise
+Metrics by script attribute bits to characters. The surprisal of a token is divided equally among
+the characters that it spells, so that a piece of three kana gives each a third; a token that spells
+only part of a character, such as a byte token, gives that character all of its surprisal
 (`jadapt.tokenization.attribution`). The shares of a text sum to its surprise, so the bits of the
 scripts, weighted by their characters, sum to ``bits_per_character``. The rule is a definition of
 this project: a model of pieces assigns no probability to the single characters within a piece.
@@ -10,65 +10,43 @@ this project: a model of pieces assigns no probability to the single characters 
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from transformers import PreTrainedModel
 
 from jadapt.corpora.scripts import NAMES, script_classes
 from jadapt.data.evaluation_rows import UNSCORED
+from jadapt.evaluation.metrics.base import ScriptMetric, TextMetric
+from jadapt.evaluation.metrics.registry import of_kind
+from jadapt.evaluation.tally import REPORTED_SCRIPTS, Tally
 from jadapt.models.scoring import batches, score
 from jadapt.tokenization.attribution import character_shares, character_starts
-
-# The paper reports Japanese by these; Latin letters, digits and the rest are one class.
-REPORTED_SCRIPTS = ("hiragana", "katakana", "kanji", "other")
 
 # Labels, predictions and surprises in nats of a stretch of one document, each of shape (tokens,).
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-@dataclass
-class Tally:
-    """Sums over the scored text, from which every metric follows."""
+def text_rows(tally: Tally, *, told: bool = True) -> Iterator[tuple[str, float, str, int]]:
+    """Yield (metric, value, unit, number of items averaged over) of every registered metric.
 
-    nats: float = 0.0
-    tokens: int = 0
-    bytes: int = 0
-    characters: Counter = field(default_factory=Counter)
-    correct: Counter = field(default_factory=Counter)
-    script_nats: Counter = field(default_factory=Counter)
+    Those of the whole text come first, then those of each script that the text has.
 
-    def metrics(self) -> list[tuple[str, float, str, int]]:
-        """Return (metric, value, unit, number of items averaged over).
-
-        ``bits_per_byte`` divides by the UTF-8 bytes of the text, ``bits_per_character`` by its
-        code points, ``perplexity`` is per token and depends on the tokenizer. The end of a
-        document is not scored. Metrics by script are of the characters of one script.
-        """
-        characters = sum(self.characters.values())
-        bits = self.nats / math.log(2)
-        rows = [
-            ("bits_per_byte", bits / self.bytes, "bit/byte", self.bytes),
-            ("bits_per_character", bits / characters, "bit/character", characters),
-            ("perplexity", math.exp(self.nats / self.tokens), "1", self.tokens),
-            (
-                "next_character_accuracy",
-                sum(self.correct.values()) / characters,
-                "share",
-                characters,
-            ),
-        ]
-        for script in REPORTED_SCRIPTS:
-            if count := self.characters[script]:
-                name = f"next_character_accuracy_{script}"
-                rows.append((name, self.correct[script] / count, "share", count))
-                bits = self.script_nats[script] / math.log(2)
-                name = f"bits_per_character_{script}"
-                rows.append((name, bits / count, "bit/character", count))
-        return rows
+    Args:
+        tally: the sums over the text.
+        told: whether the model was told the task of the text, if it keeps something a task.
+    """
+    for metric in of_kind(TextMetric):
+        found = metric.value(tally) if metric.told == told else None
+        if found is not None:
+            value, count = found
+            yield metric.key, value, metric.unit, count
+    for script in REPORTED_SCRIPTS if told else ():
+        for metric in of_kind(ScriptMetric) if tally.characters[script] else ():
+            found = metric.value(tally, script)
+            if found is not None:
+                value, count = found
+                yield metric.key.format(script=script), value, metric.unit, count
 
 
 def evaluate(
@@ -108,7 +86,7 @@ def evaluate(
 def _documents(
     document: np.ndarray, arrays: Part, scored: np.ndarray
 ) -> Iterator[tuple[int, Part]]:
-    """Split one row into its documents' scored labels, predictions and surprises."""
+    """Split one row into the scored labels, predictions and surprisals of its documents."""
     edges = np.flatnonzero(np.diff(document)) + 1
     for start, stop in zip([0, *edges], [*edges, len(document)], strict=True):
         keep = scored[start:stop]

@@ -43,16 +43,16 @@ class Point:
 
 
 def costs(report: dict, log: Path) -> list[list]:
-    """Return what a point took, as rows of (domain, metric, value, unit, n).
+    """Return the costs of a point, as rows of (domain, metric, value, unit, n).
 
     Args:
-        report: of `Run.train`.
+        report: what `Run.train` returned.
         log: the ``train.jsonl`` of its task.
 
     Returns:
-        The peak memory, and the speed as the median over the lines of the log, so that what happens
-        once (compiling, recording) does not count; with a scaled loss also its last scale and how
-        many steps were skipped.
+        The peak memory and the speed, which is the median over the lines of the log, so that what
+        happens once (compiling, recording) does not count; with a loss scaler also the last scale
+        and the number of skipped steps.
     """
     lines = [json.loads(text) for text in log.read_text(encoding="utf-8").splitlines()]
     steps = [line for line in lines if "tokens_per_second" in line]
@@ -66,14 +66,14 @@ def costs(report: dict, log: Path) -> list[list]:
 
 
 class Search:
-    """Trains every variant of a run at every rate with every seed, and chooses a rate a variant.
+    """Trains every variant of a run at every rate with every seed; chooses one rate per variant.
 
     Args:
-        settings: of `jadapt.config.runs.search_settings` or `jadapt.config.runs.ablation_settings`.
-        study: name for the table.
-        model: checkpoint of the base model.
-        tokens: a folder a domain, with ``train`` and ``validation``.
-        tokenizer: the one that the tokens were made with.
+        settings: what `jadapt.config.runs.search_settings` or `ablation_settings` returned.
+        study: the name of the study, for the table.
+        model: folder of the base model.
+        tokens: one folder per domain, with ``train`` and ``validation``.
+        tokenizer: the tokenizer that made the token files.
         checkpoints: where finished points are kept until all are done.
     """
 
@@ -90,7 +90,7 @@ class Search:
         self.model, self.tokens, self.tokenizer = model, tokens, tokenizer
         self.checkpoints = checkpoints
         first = settings["variants"][0]["settings"]
-        self.task, self.known = first["sequence"][0], first["known_domain"]
+        self.task, self.known = first["sequence"][0], first["source_domain"]
         self.token_bytes = tokenizer.token_bytes()
         self.rows = {domain: self._rows(domain, first) for domain in (self.known, self.task)}
 
@@ -133,9 +133,9 @@ class Search:
                     )
 
     def _result(self, point: Point) -> list[list]:
-        """Train one point, or take up its result from an earlier attempt.
+        """Train one point, or load its result if an earlier attempt has finished it.
 
-        Those of an ablation come with their costs, which the varied setting may be about.
+        Points of an ablation include their costs, which the varied setting may affect.
         """
         folder = self.checkpoints / point.folder
         label = f"{point.variant} rate {point.rate:g} seed {point.seed}".strip()
@@ -144,8 +144,8 @@ class Search:
             if known is not None:
                 return known
             print(label, file=sys.stderr, flush=True)
-            # Trained but not evaluated when it was stopped: its model is evaluated in the precision
-            # that it has in memory, so it is trained again, from its last checkpoint.
+            # If an earlier attempt was stopped between training and evaluation, train again from
+            # the last checkpoint: models are evaluated in the precision that they have in memory.
             ranks.on_rank_zero(
                 lambda: (folder / self.task / checksums.FOLDER_RECORD).unlink(missing_ok=True)
             )
@@ -169,7 +169,7 @@ class Search:
         return result
 
     def _known(self, point: Point, folder: Path) -> list[list] | None:
-        """Claim the folder of a point; return the result of an earlier attempt."""
+        """Claim the folder of a point; return the result of an earlier attempt, if there is one."""
         expected = provenance.fingerprint(point.settings, self.model, self.tokens)
         provenance.claim(folder, expected)
         return read_json(folder / RESULT) if (folder / RESULT).exists() else None
@@ -179,13 +179,13 @@ class Search:
         return AdaptationModule(self.model)
 
     def _evaluate(self, model: PreTrainedModel) -> list[list]:
-        """Measure a model as it stands, without telling it the task."""
+        """Evaluate a model without telling it the task."""
         model.eval()
         result = []
         for domain, rows in self.rows.items():
             tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-            metrics = {name: (value, unit, n) for name, value, unit, n in tally.metrics()}
-            result.append([domain, "bits_per_byte", *metrics["bits_per_byte"]])
+            bits = tally.bits / tally.bytes
+            result.append([domain, "bits_per_byte", bits, "bit/byte", tally.bytes])
         return result
 
     def _rows(self, domain: str, settings: dict) -> list[dict[str, np.ndarray]]:

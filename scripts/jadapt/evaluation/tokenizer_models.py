@@ -1,4 +1,4 @@
-"""Small models, one a tokenizer and seed, trained with the same compute on the same text."""
+"""Small models, one per tokenizer and seed, trained with equal compute on the same text."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Point:
 
 
 def flops_per_token(config: AutoConfig, sequence_length: int) -> float:
-    """Return the operations that training takes a token: 6 a weight, 12 a layer, width and slot.
+    """Return the FLOPs of training per token: 6 N + 12 * layers * width * sequence_length.
 
-    Weights are those that multiply: of the layers and of the output, not of the input embedding
-    (Kaplan et al. 2020, the count of attention as in PaLM, Chowdhery et al. 2022).
+    N counts the weights of matrix products, those of the layers and of the output layer but not of
+    the input embedding (Kaplan et al. 2020; the attention term as in PaLM, Chowdhery et al. 2022).
     """
     width, heads = config.hidden_size, config.num_attention_heads
     shared = config.num_key_value_heads / heads
@@ -118,7 +118,7 @@ class TokenizerModels:
         return {"model": self.settings["model"], "batch_size": self.settings["batch_size"]}
 
     def _initial(self, point: Point, tokenizer: Tokenizer) -> Path:
-        """Draw the point's initial model, which differs by the size of the vocabulary alone."""
+        """Draw the initial model of a point; models differ only by the size of the vocabulary."""
         folder = self.work / "models" / f"{point.tokenizer}-seed{point.seed}"
         special = {
             "bos_token_id": tokenizer.start_id,
@@ -137,7 +137,7 @@ class TokenizerModels:
             "run": point.tokenizer,
             "method": "sft",
             "sequence": [TEXT],
-            "known_domain": TEXT,
+            "source_domain": TEXT,
             "seed": point.seed,
             "subword_regularisation": point.regularisation,
         }

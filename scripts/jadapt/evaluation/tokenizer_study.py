@@ -1,10 +1,10 @@
-"""One tokenizer of the tokenization study: made, measured on held-out text, its tokens written."""
+"""Make one tokenizer of the tokenization study, measure it on held-out text, write its tokens."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from jadapt import segmentation
@@ -23,7 +23,7 @@ TREEBANK = "treebank"
 
 # Domain, script, metric, value, unit, n, and of words the reference and whether it is gold.
 Row = tuple[str, str, str, float, str, int, str, str]
-# Enough for a speed, and little time: a megabyte takes a second in the slowest of them.
+# Enough text to measure a speed; the slowest tokenizer takes a second for a megabyte.
 _SPEED_BYTES = 300_000
 
 
@@ -41,16 +41,16 @@ def prepare(
         entry: of ``tokenization.tokenizers``.
         materials: what it is made of.
         splits: the split files of each domain.
-        settings: ``maximum_documents`` a domain for training, ``test_documents`` a domain for
-            what is measured, ``words`` (the dictionary whose words take the place of gold),
+        settings: ``maximum_documents`` per domain for training, ``test_documents`` per domain for
+            measuring, ``words`` (the dictionary that is used where there are no gold words),
             ``normalisation`` (of the text) and ``languages`` (the field that holds each text).
-        output: gets ``tokenizer/``, ``tokens/text/{train,validation}`` and
-            ``tokens/{domain}/test``.
-        reference: what `jadapt.segmentation.reference.prepare` wrote, where there is any.
+        output: the folder, in which ``tokenizer/``, ``tokens/text/{train,validation}`` and
+            ``tokens/{domain}/test`` are written.
+        reference: what `jadapt.segmentation.reference.prepare` wrote, if it exists.
 
     Returns:
-        Rows (domain, script, metric, value, unit, n, reference, gold); the last two say whose words
-        were counted, and are empty where none were.
+        Rows (domain, script, metric, value, unit, n, reference, gold); the last two say which words
+        were counted, and are empty for metrics that count no words.
     """
     making.make(entry, materials, output / "tokenizer")
 
@@ -92,7 +92,7 @@ def _encode(texts: Iterable[str], tokenizer: Path, output: Path) -> None:
         encode_corpus(tokenizer, stream.name, TEXT, output)
 
 
-def _measure(tests: dict[str, Sequence[str]], directory: Path) -> Iterator[tuple]:
+def _measure(tests: dict[str, list[str]], directory: Path) -> Iterator[tuple]:
     tokenizer = load(directory)
     token_bytes = tokenizer.token_bytes()
     for domain, texts in tests.items():
@@ -106,9 +106,9 @@ def _measure(tests: dict[str, Sequence[str]], directory: Path) -> Iterator[tuple
 
 
 def _whole_words(
-    tests: dict[str, Sequence[str]], directory: Path, settings: dict, reference: Path | None
+    tests: dict[str, list[str]], directory: Path, settings: dict, reference: Path | None
 ) -> Iterator[Row]:
-    """Count gold words on their own text; where none were reached, a dictionary's on the tests."""
+    """Count gold words on their own text; without gold words, a dictionary's on the test texts."""
     name, gold, texts = settings["words"], False, {}
     if reference is not None and (meta := describe(reference))["gold"]:
         name, gold, texts = meta["name"], True, {TREEBANK: read(reference, "test")}
@@ -125,7 +125,7 @@ def _whole_words(
             yield domain, *measure, name, str(gold).lower()
 
 
-def _speeds(tests: dict[str, Sequence[str]], output: Path) -> Iterator[tuple]:
+def _speeds(tests: dict[str, list[str]], output: Path) -> Iterator[tuple]:
     """Time the tokenizer and the `tokenizers` library's form of the same model, side by side."""
     sample, size = [], 0
     for text in (text for texts in tests.values() for text in texts):
@@ -135,7 +135,7 @@ def _speeds(tests: dict[str, Sequence[str]], output: Path) -> Iterator[tuple]:
             break
     tokenizer = load(output / "tokenizer")
     library = fertility.in_library(output / "tokenizer")
-    encoders = {"encoding_speed": tokenizer.encode_batch}
+    encoders: dict[str, Callable] = {"encoding_speed": tokenizer.encode_batch}
     if library is not None:
         encoders["library_encoding_speed"] = library.encode_batch_fast
     for metric, encode in encoders.items():

@@ -1,31 +1,27 @@
-"""Measures of continual learning from losses after every task of a sequence.
+"""Rows of ``metrics.csv`` about a whole run, from the losses that the evaluations measured.
 
-All of them read one matrix a run: R[i, j] is the loss on task j (bits per byte) after training
-through task i, for tasks 1..T; row 0 is the model before the first of them. The measures are those
-of Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning" (NeurIPS 2017), with two
-differences. They measure accuracy and we a loss, so the signs of transfer are turned: positive
-means that another task helped. Their forward transfer starts from a model with random weights,
-ours from the base model, which is what is adapted.
+The measures themselves are declared in `jadapt.evaluation.metrics.sequence`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from jadapt.core.errors import UserError
 from jadapt.core.tables import METRICS
+from jadapt.evaluation.metrics.base import KnownMetric, SequenceMetric
+from jadapt.evaluation.metrics.registry import of_kind
 
 BASE = "base"
 BITS = "bits_per_byte"
 SEQUENCE = "sequence"
-UNIT = "bit/byte"
 
 
 def sequence_of(table: pd.DataFrame) -> list[str]:
-    """Return the tasks in the order in which the method with the most stages went through them."""
+    """Return the tasks in the order of the method that has the most stages."""
     stages = table[table["method"] != BASE].groupby("method", sort=False)["trained_through"]
     orders = [list(own.unique()) for _, own in stages]
     return max(orders, key=len, default=[])
@@ -51,48 +47,31 @@ def loss_matrix(stages: pd.DataFrame, tasks: Sequence[str], known: str) -> np.nd
     )
 
 
-def average(matrix: np.ndarray) -> float:
-    """Return the mean loss over the T tasks after the last: sum over j of R[T, j], divided by T."""
-    return float(matrix[-1].mean())
-
-
-def backward_transfer(matrix: np.ndarray) -> float:
-    """Return how far later tasks lowered the losses of earlier ones; negative is forgetting.
-
-    The sum over j = 1..T-1 of R[j, j] - R[T, j], divided by T - 1. The last task has none behind it
-    and does not count.
+def known_rows(table: pd.DataFrame, known: str) -> pd.DataFrame:
+    """Return the rows that compare the known language with the base model, for every stage.
 
     Raises:
-        ValueError: for a single task, which has nothing to transfer to.
+        UserError: the table has not one base model that was measured on the known language.
     """
-    return _over_pairs(np.diagonal(matrix[1:])[:-1] - matrix[-1, :-1])
-
-
-def forward_transfer(matrix: np.ndarray) -> float:
-    """Return how far earlier tasks lowered the losses of later ones before these were trained.
-
-    The sum over j = 2..T of R[0, j] - R[j-1, j], divided by T - 1. The first task has none before
-    it and does not count; some programs divide by T with a zero for it.
-
-    Raises:
-        ValueError: for a single task, which has nothing to transfer from.
-    """
-    return _over_pairs((matrix[0] - np.diagonal(matrix))[1:])
-
-
-def _over_pairs(differences: np.ndarray) -> float:
-    if not len(differences):
-        raise ValueError("transfer needs a sequence of at least two tasks")
-    return float(differences.mean())
+    loss = table[(table["metric"] == BITS) & (table["evaluated_on"] == known)]
+    before = loss[loss["method"] == BASE]
+    if len(before) != 1:
+        raise UserError(f"metrics: expected one base model on '{known}', found {len(before)}")
+    parts = []
+    for metric in of_kind(KnownMetric):
+        part = loss[loss["method"] != BASE].copy()
+        part["metric"] = metric.key.format(known=known)
+        part["value"] = [metric.value(before["value"].item(), after) for after in part["value"]]
+        part["unit"] = metric.unit
+        parts.append(part)
+    return pd.concat(parts)
 
 
 def transfer_rows(table: pd.DataFrame, known: str) -> pd.DataFrame:
-    """Return the derived rows of ``metrics.csv``, one a method, seed and measure.
+    """Return the rows about whole sequences, one per method, seed and `SequenceMetric`.
 
-    ``average_bits_per_byte``, ``backward_transfer`` and ``forward_transfer``, in bits per byte and
-    with the divisor as ``n``. A measure is left out where a stage that it needs was not measured;
-    the transfers, also where the sequence has one task. A loss that diverged (NaN) makes the
-    measures that rest on it NaN.
+    ``n`` is the divisor. A measure is left out where a stage that it needs was not measured, or the
+    sequence is too short for it. A loss that diverged (NaN) makes the measures that rest on it NaN.
     """
     losses = table[table["metric"] == BITS]
     tasks = sequence_of(losses)
@@ -103,22 +82,10 @@ def transfer_rows(table: pd.DataFrame, known: str) -> pd.DataFrame:
         stages = pd.concat([base, run])
         measured = set(zip(stages["trained_through"], stages["evaluated_on"], strict=True))
         matrix = loss_matrix(stages, tasks, known)
-        for metric, measure, needed, divisor in _measures(tasks, known):
-            if needed <= measured:
+        for metric in of_kind(SequenceMetric) if tasks else ():
+            needed = metric.needed(tasks, known)
+            if needed is not None and needed <= measured:
                 at = (study, method, seed, tasks[-1], SEQUENCE)
-                rows.append((*at, metric, measure(matrix), UNIT, divisor))
+                value, divisor = metric.value(matrix)
+                rows.append((*at, metric.key, value, metric.unit, divisor))
     return pd.DataFrame(rows, columns=list(METRICS.header))
-
-
-def _measures(tasks: Sequence[str], known: str) -> list[tuple]:
-    """Return each measure with its name, the entries of the matrix it reads, and its divisor."""
-    if not tasks:
-        return []
-    last = tasks[-1]
-    found = [("average_bits_per_byte", average, {(last, task) for task in tasks}, len(tasks))]
-    if len(tasks) > 1:
-        earlier = {stage for task in tasks[:-1] for stage in ((task, task), (last, task))}
-        later = {(known, task) for task in tasks[1:]} | set(pairwise(tasks))
-        found.append(("backward_transfer", backward_transfer, earlier, len(tasks) - 1))
-        found.append(("forward_transfer", forward_transfer, later, len(tasks) - 1))
-    return found

@@ -1,4 +1,4 @@
-"""The figure of how many tokens each tokenizer spells a character with, by script."""
+"""Figure: tokens per character of each tokenizer, by script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = ("hiragana", "katakana", "kanji", "other")
 
 
 def fertility(table: pd.DataFrame) -> Figure:
-    """Draw tokens a character: one panel a script, one row a tokenizer, one shape a domain."""
+    """Draw tokens per character: a panel per script, a row per tokenizer, a marker per domain."""
     rows = table[(table["metric"] == FERTILITY) & (table["script"] != ALL)]
     shown = [script for script in SHOWN if script in set(rows["script"])]
     tokenizers = names(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps, pyplot
@@ -72,7 +74,8 @@ def retention(metrics: pd.DataFrame) -> Figure:
         aspect=12 * columns,
         pad=0.1 / height,
     )
-    scale.outline.set_visible(False)
+    outline: Any = scale.outline
+    outline.set_visible(False)
     words = ("change against the base model,", "bits per byte (below zero: better)")
     scale.set_label((" " if columns > 2 else "\n").join(words))
     return figure
@@ -85,7 +88,7 @@ def draw_changes(axis: Axes, values: np.ndarray, norm: Normalize) -> None:
         values, cmap=colormaps[COLOURS].with_extremes(bad="#eeeeee"), norm=norm, aspect="auto"
     )
     for row, column in np.ndindex(values.shape):
-        value = values[row, column]
+        value = float(values[row, column])
         dark = np.isfinite(value) and abs(norm(value) - 0.5) > 0.3
         axis.text(
             column, row, _number(value), ha="center", va="center", fontsize=6,

@@ -70,8 +70,11 @@ def read(path: Path) -> dict:
         raise UserError(f"{path}: no such file")
     try:
         text = {".svg": _svg, ".png": _png, ".pdf": _pdf}[path.suffix](path)
-        return json.loads(text)
-    except (KeyError, OSError, ElementTree.ParseError, ValueError, TypeError):
+        return json.loads(text or "")
+    except (
+        KeyError, OSError, ElementTree.ParseError, ValueError, TypeError, RecursionError,
+        Image.DecompressionBombError, SyntaxError,
+    ):  # fmt: skip
         raise UserError(f"{path}: no figure that says where it comes from") from None
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 import matplotlib_fontja
 import seaborn
-from matplotlib import pyplot
+from matplotlib import colors, pyplot
 from matplotlib.figure import Figure
 
-from jadapt.analysis.labels import in_order
+from jadapt.analysis.labels import BASE, declared, in_order, split_name
+from jadapt.core.declarations import Look
+from jadapt.core.errors import UserError
 from jadapt.core.files import atomic
 from jadapt.figures import metadata
 
@@ -23,70 +24,78 @@ RESOLUTION = 200
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers. Black and grey are for what
 # methods are measured against; yellow is left out because thin lines in it disappear on white.
+# Families share a hue: few parameters reds and oranges, regularisation blues, and purple for
+# growth, memory greens. Each class declares its own look.
 BLACK, GREY, BLUE, VERMILION = "#111111", "#777777", "#0072b2", "#d55e00"
 GREEN, PURPLE, ORANGE, SKY = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
-# Darker companions: a family of methods shares a hue and differs in lightness.
-BROWN, NAVY, FOREST, PLUM, LIME, ROSE = (
-    "#7f2d04", "#08306b", "#00513b", "#7a3b6c", "#86b817", "#f2907a",
-)  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Look:
-    """How one method is drawn in every figure; the marker and dashes survive a grey print."""
-
-    colour: str
-    marker: str
-    dashes: str | tuple = "-"
-
-
-LOOKS = {
-    "base": Look(GREY, "X", ":"),
-    "sft": Look(BLACK, "o"),
-    "joint": Look(GREY, "8", (0, (6, 2))),
-    # Few parameters: reds and oranges.
-    "lora": Look(VERMILION, "s", "--"),
-    "dora": Look(BROWN, "P", "-."),
-    "houlsby": Look(ORANGE, "^", (0, (5, 1, 1, 1))),
-    "prefix": Look(ROSE, "v", (0, (3, 1))),
-    # Regularisation: blues, and purple for growth.
-    "l2": Look(SKY, "<", (0, (1, 1))),
-    "ewc": Look(BLUE, "D", "-"),
-    "online_ewc": Look(NAVY, "d", (0, (4, 1, 1, 1))),
-    "lora_ewc": Look("#8da0cb", "H", (0, (3, 1))),
-    "den": Look(PLUM, "X", "-."),
-    # Memory of old text: greens.
-    "replay": Look(GREEN, ">", "-"),
-    "gem": Look(FOREST, "p", "--"),
-    "agem": Look(LIME, "h", "-."),
+_BASE_LOOK = Look(GREY, "X", ":")
+# Compositions as the released figures show them; of others the look is derived.
+_COMPOSED = {
     "lora_replay": Look("#66c2a4", "s", (0, (2, 1))),
+    "lora_ewc": Look("#8da0cb", "H", (0, (3, 1))),
 }
 _SPARE = [
     Look(colour, marker, dashes)
-    for marker, dashes in (("o", (0, (2, 1))), ("X", (0, (7, 1))), ("8", (0, (2, 2, 6, 2))))
+    for marker, dashes in {
+        "o": (0, (2, 1)), "X": (0, (7, 1)), "8": (0, (2, 2, 6, 2)), "*": (0, (1, 2)),
+        "D": (0, (9, 2)), "v": (0, (4, 2, 1, 2)), "^": (0, (2, 1)), "P": (0, (7, 1)),
+        "<": (0, (2, 2, 6, 2)), ">": (0, (1, 2)), "p": (0, (9, 2)), "h": (0, (4, 2, 1, 2)),
+    }.items()
     for colour in (PURPLE, ORANGE, BLUE, GREEN, VERMILION, SKY)
-]
+]  # fmt: skip
+# Of the way to white: a composition is a lighter shade of what it does against forgetting.
+_LIGHTER = 0.4
+
+
+def look_of(name: str) -> Look | None:
+    """Return the look of a run that has one whoever else is there.
+
+    That of the base model, of a class, or of a composition: the marker and dashes of its first
+    part, a lighter shade of the others' colours. None for a run with further words in its name.
+    """
+    if name == BASE:
+        return _BASE_LOOK
+    if name in declared():
+        return declared()[name].look
+    parts, words = split_name(name)
+    if not parts or words:
+        return None
+    if name in _COMPOSED:
+        return _COMPOSED[name]
+    own, *others = [declared()[part].look for part in parts]
+    shades = [colors.to_rgb(look.colour) for look in others]
+    mixed = [sum(values) / len(values) for values in zip(*shades, strict=True)]
+    lighter = colors.to_hex([value + _LIGHTER * (1 - value) for value in mixed])
+    return Look(lighter, own.marker, own.dashes)
 
 
 def looks(methods: Iterable[str]) -> dict[str, Look]:
     """Return the look of each method, in the order in which legends name them.
 
-    Known methods always look the same. Other runs take the spare looks by their order, which is the
-    same in every figure of a study because all of its tables name the same runs.
+    No two are drawn alike: a run without a look of its own, or with that of one before it, takes
+    the next spare one, by an order that is the same in every figure of a study because all of its
+    tables name the same runs.
     """
     chosen: dict[str, Look] = {}
-    spare = 0
-    for name in in_order(methods):
-        if name in LOOKS:
-            chosen[name] = LOOKS[name]
-        else:
-            chosen[name] = _SPARE[spare % len(_SPARE)]
-            spare += 1
+    taken: set[tuple[str, str]] = set()
+    own = {name: look_of(name) for name in in_order(methods)}
+    reserved = {(look.colour, look.marker) for look in own.values() if look}
+    spare = (look for look in _SPARE if (look.colour, look.marker) not in reserved)
+    for name, look in own.items():
+        if look is None or (look.colour, look.marker) in taken:
+            look = next(spare, None)
+        if look is None:
+            raise UserError(f"{len(own)} runs are more than a figure can tell apart; name fewer")
+        taken.add((look.colour, look.marker))
+        chosen[name] = look
     return chosen
 
 
 def use() -> None:
     """Switch the house style on: call it once, before the first figure."""
+    # A `matplotlibrc` of the user's, in the folder or elsewhere, was read by now.
+    matplotlib.rcdefaults()
     seaborn.set_theme(context="paper", style="ticks")
     matplotlib_fontja.japanize()
     matplotlib.rcParams.update(

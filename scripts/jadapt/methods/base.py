@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from jadapt.core.declarations import CHANGES, Declared
 
 if TYPE_CHECKING:
     import torch
@@ -14,21 +16,23 @@ if TYPE_CHECKING:
     Transform = Callable[[nn.Module], nn.Module]
 
 
-class Method:
-    """Full fine-tuning, and the base of the other methods: nothing added, everything trains.
+class Method(Declared):
+    """Nothing added, everything trains: the base of the methods, which override what they change.
 
-    A subclass overrides what it changes. ``hyperparameters`` names its keys in the configuration,
-    which ``config/schemas/methods.schema.json`` describes.
+    A registered method declares what `Declared` names, and where it differs:
+
+    Attributes:
+        supports: what strategies may change in a run with it (`CHANGES`); it composes with every
+            strategy whose own ``changes`` are among them.
+        needs_task_id: whether the model computes differently when it is told the task
+            (`for_task`); a study then has to measure it both ways.
+        static_graph: whether the model stays the same computation from the first step of a task to
+            its last, so that a step can be recorded.
     """
 
-    hyperparameters: tuple[str, ...] = ()
-    # Whether the model computes differently when it is told the task (`for_task`).
-    keeps_tasks = False
-    # Whether the model stays the same computation from the first step of a task to its last.
-    fixed_in_task = True
-
-    def __init__(self, settings: dict):
-        self.settings = {key: settings[key] for key in self.hyperparameters if key in settings}
+    supports: ClassVar[frozenset[str]] = CHANGES
+    needs_task_id: ClassVar[bool] = False
+    static_graph: ClassVar[bool] = True
 
     def check(self, shape: PretrainedConfig) -> None:
         """Raise a `UserError` if the hyperparameters do not fit a model of this shape."""
@@ -64,7 +68,7 @@ class Method:
 
         load_trainable(model, state, "checkpoint")
 
-    def effective(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    def weight_delta(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         """Return, by name, the tensors that a penalty on weights is about; differentiable.
 
         Here the trainable parameters themselves. Where these only parameterise a change of the
@@ -73,8 +77,8 @@ class Method:
         """
         return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
-    def effective_leaves(self, model: PreTrainedModel) -> dict[str, nn.Parameter]:
-        """Return the parameters whose gradients are those of `effective`, under the same names."""
+    def weight_delta_leaves(self, model: PreTrainedModel) -> dict[str, nn.Parameter]:
+        """Return the parameters with the gradients of `weight_delta`, under the same names."""
         return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
     def trainable_count(self, model: PreTrainedModel) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jadapt.core.declarations import DDP, FSDP2, Look
 from jadapt.methods.base import Method
 
 
@@ -9,3 +10,13 @@ class SFT(Method):
     """The empty method: the model as it is, all of it trainable."""
 
     key = "sft"
+    label = "Full fine-tuning"
+    family = "reference"
+    order = 10
+    look = Look("#111111", "o")
+    summary = "Full fine-tuning: every parameter trains."
+    paragraph = r"""
+    *Full fine-tuning* trains every parameter on the loss of the next token. Without a strategy, it
+    is the reference for the comparisons below.
+    """
+    parallelism = frozenset({DDP, FSDP2})

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jadapt.core.declarations import Declared
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from jadapt.data.mixing import Stream
     from jadapt.methods.base import Method
+    from jadapt.methods.outputs import Outputs
 
 # Named tensors of one shape: ``input_ids``, ``labels`` and ``position_ids``, int64, (rows, T).
 Batch = dict[str, "torch.Tensor"]
@@ -50,28 +53,57 @@ class Context:
     seed: int
 
 
-class Strategy:
-    """Sequential training, and the base of the other strategies: nothing against forgetting.
+@dataclass(frozen=True)
+class Cost:
+    """What a strategy costs beside the training of the task itself.
 
-    A subclass overrides what it changes. ``hyperparameters`` names its keys in the configuration,
-    ``composes_with`` the methods that it is defined for; ``config/schemas/methods.schema.json``
-    lists both.
+    Attributes:
+        stored_rows: training rows of earlier domains that are kept.
+        stored_copies: kept numbers, in multiples of those that `Method.weight_delta` returns.
+        rows_per_step: rows whose gradient each optimiser step computes beside those of its batch.
+    """
+
+    stored_rows: int = 0
+    stored_copies: int = 0
+    rows_per_step: int = 0
+
+
+class Strategy(Declared):
+    """Nothing against forgetting: the base of the strategies, which override what they change.
+
+    A registered strategy declares what `Declared` names, and:
+
+    Attributes:
+        changes: what it changes (`CHANGES`): it composes with the methods that support that.
+        stores: what it keeps of earlier domains, in a few words.
+        processes: what a step computes for it, in a few words; `cost` counts both.
+        upper_bound: whether it has all data at once, a bound on the others and not their rival.
+        paragraph_after: key of the strategy whose paragraph has to come before its own.
 
     Nothing that changes within a task may be kept in a strategy, so that a run that was killed can
     go on: what is drawn for step n depends on the seed, the task and n alone.
     """
 
-    hyperparameters: tuple[str, ...] = ()
-    composes_with: tuple[str, ...] = ()
+    changes: ClassVar[frozenset[str]] = frozenset()
+    stores: ClassVar[str]
+    processes: ClassVar[str]
+    upper_bound: ClassVar[bool] = False
+    paragraph_after: ClassVar[str] = ""
 
-    def __init__(self, settings: dict):
-        self.settings = settings
+    def cost(self, earlier: int) -> Cost:
+        """Return what it costs in a task that ``earlier`` domains came before, the known one too.
 
-    def check(self, rows: Mapping[str, int]) -> None:
-        """Raise a `UserError` if the settings do not fit the data.
+        What is computed once, at the end of a task, is left out.
+        """
+        return Cost()
+
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
+        """Raise a `UserError` if the hyperparameters do not fit the data or the run.
 
         Args:
             rows: training rows of each domain of the run: the known one, then the tasks.
+            settings: the run's resolved settings. What a strategy never works with among the keys
+                of ``fast`` is refused by its declaration, before anything starts.
         """
 
     def mix(self, current: Stream, earlier: Sequence[Stream], every: Sequence[Stream]) -> Stream:
@@ -87,8 +119,18 @@ class Strategy:
     def begin_task(self, context: Context, earlier: Sequence[str], index: int) -> None:
         """Prepare for task ``index``; ``earlier`` names the domains learned so far, known first."""
 
-    def penalty(self, context: Context) -> torch.Tensor | None:
-        """Return what is added to the loss of a micro-batch (nats a token), or None."""
+    def penalty(
+        self, context: Context, batch: Batch, outputs: Outputs | None
+    ) -> torch.Tensor | None:
+        """Return what is added to the loss of a micro-batch (nats a token), or None.
+
+        Args:
+            context: of the run.
+            batch: the rows of the micro-batch.
+            outputs: what the model computed of them; None where the step is replayed from a
+                recording (``fast.cuda_graphs``): a strategy that reads them declares that it does
+                not go with it.
+        """
         return None
 
     def project(self, context: Context, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Rows for new pieces of a vocabulary: means of the rows of the pieces that spelt them before."""
+"""Embeddings of new vocabulary pieces: the mean of the embeddings that spelt them before."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from transformers import PreTrainedModel
 
 @torch.no_grad()
 def extend_embeddings(model: PreTrainedModel, old: int, spelt: list[list[int]]) -> None:
-    """Append a row for each new piece to the input embedding, and to an output that is not tied.
+    """Append one row per new piece to the input embedding, and to the output layer unless tied.
 
-    A table that is longer than the old vocabulary, as padded ones are, loses its padding first.
+    A matrix with more rows than the old vocabulary (padding) is first cut to its size.
 
     Args:
-        model: changed in place, its ``vocab_size`` too.
-        old: size of the old vocabulary; new ids follow.
-        spelt: for each new piece, the old ids that spelt it, at least one.
+        model: changed in place, including its ``vocab_size``.
+        old: size of the old vocabulary; the new ids follow.
+        spelt: for each new piece, the old ids that spell it (at least one).
     """
     model.resize_token_embeddings(old + len(spelt), mean_resizing=False)
     tables = {

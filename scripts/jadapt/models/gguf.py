@@ -49,7 +49,7 @@ class GgufFile:
     """An open GGUF file of a Llama-shaped model.
 
     Raises:
-        UserError: it is no GGUF file, or its model or tokenizer is of a kind not read here.
+        UserError: it is not a GGUF file, or its model or tokenizer is not supported.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +66,7 @@ class GgufFile:
             )
 
     def config(self) -> LlamaConfig:
-        """Return the shape of the model; the cache is off, as it serves generation only."""
+        """Return the configuration of the model, with the key-value cache off (for training)."""
         heads = self._value("llama.attention.head_count")
         width = self._value("llama.embedding_length")
         head = self._value("llama.attention.key_length", width // heads)
@@ -104,7 +104,7 @@ class GgufFile:
         with torch.device("meta"):
             model = LlamaForCausalLM(config)
         model = model.to_empty(device="cpu")
-        # `to_empty` leaves the rotary frequencies, which no file holds, undefined.
+        # `to_empty` leaves the rotary frequencies undefined, and they are not stored in the file.
         model.model.rotary_emb = type(model.model.rotary_emb)(config)
         try:
             missing, _ = model.load_state_dict(weights, strict=False)
@@ -180,7 +180,7 @@ class GgufFile:
         raise UserError(f"{self.path}: not Llama-shaped: it has no tensor {name}")
 
     def _refuse_unknown(self, head: int) -> None:
-        """Refuse what a Llama file may say and `config` does not carry over."""
+        """Raise a `UserError` for features of Llama files that `config` cannot represent."""
         turned = self._value("llama.rope.dimension_count", head)
         if turned != head:
             raise UserError(f"{self.path}: rotary positions turn {turned} of {head} dimensions")
@@ -199,10 +199,10 @@ class GgufFile:
 
 
 def _half_by_half(weight: torch.Tensor, heads: int) -> torch.Tensor:
-    """Undo llama.cpp's order of the rows of a query or key matrix.
+    """Undo llama.cpp's permutation of the rows of a query or key matrix.
 
-    It lays the two rows that a rotary angle turns beside each other; transformers turns row i of a
-    head with row i + half. ``weight`` has shape (heads * head_dim, width).
+    llama.cpp places the two rows of a rotary pair next to each other, transformers at a distance
+    of half a head. ``weight`` has shape (heads * head_dim, width).
     """
     half = weight.shape[0] // heads // 2
     return weight.view(heads, half, 2, -1).transpose(1, 2).reshape(weight.shape)

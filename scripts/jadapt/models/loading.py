@@ -11,7 +11,11 @@ from jadapt.core.errors import UserError
 
 
 def checkpoint(directory: Path) -> PreTrainedModel:
-    """Load a Hugging Face checkpoint in float32; a folder without one is a `UserError`."""
+    """Load a Hugging Face checkpoint in float32.
+
+    Raises:
+        UserError: the folder has none.
+    """
     if not (directory / "config.json").exists():
         raise UserError(f"{directory}: no model here; delete the folder and run again")
     return AutoModelForCausalLM.from_pretrained(

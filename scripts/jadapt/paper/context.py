@@ -20,9 +20,24 @@ from jadapt.analysis import (
     tokenizer_tables,
     transfer_tables,
 )
-from jadapt.analysis.adapted_models import Method, Tables, lowest_validation, methods, setter, whole
+from jadapt.analysis.adapted_models import (
+    Method,
+    Tables,
+    lowest_validation,
+    methods,
+    paragraphs,
+    setter,
+    whole,
+)
 from jadapt.analysis.comparisons import direction
-from jadapt.analysis.labels import BASE, LANGUAGES, SCRIPTS, domain_label, join_words, lower_first
+from jadapt.analysis.labels import (
+    BASE,
+    LANGUAGES,
+    SCRIPTS,
+    domain_label,
+    join_words,
+    lower_first,
+)
 from jadapt.analysis.statistics import LEVEL, estimate
 from jadapt.core.errors import UserError
 
@@ -102,12 +117,9 @@ def _in_words(value: Any) -> int | float | str:
 def fisher_labels(found: list[Method]) -> set[str]:
     """Return whose labels Fisher information is estimated with: ``sampled`` or ``empirical``."""
     entries = [
-        method.settings["continual"][name] or {}
-        for method in found
-        for name in method.strategies
-        if name in ("ewc", "online_ewc")
+        method.settings["continual"][name] or {} for method in found for name in method.strategies
     ]
-    return {entry.get("fisher", "sampled") for entry in entries}
+    return {entry["fisher"] for entry in entries if "fisher" in entry}
 
 
 def learning_rates(method: Method) -> list[float]:
@@ -191,6 +203,7 @@ def described(tables: Tables, settings: dict, found: list[Method]) -> dict[str, 
     return {
         "methods": found,
         "kinds": {method.kind for method in found},
+        "paragraphs": paragraphs(found),
         "strategies": {name for method in found for name in method.strategies},
         "of_strategy": lambda name: [method for method in found if name in method.strategies],
         "of_kind": lambda *kinds: [method for method in found if method.kind in kinds],

@@ -16,7 +16,7 @@ from jadapt.analysis.gpu_benchmark import (
     SPEED,
     TWO_GPUS,
 )
-from jadapt.analysis.numbers import Numbers, rows, slug
+from jadapt.analysis.numbers import Form, Numbers, rows, slug
 from jadapt.analysis.printing import count, fixed, percent, plain
 from jadapt.core.released import CARD, MACHINE
 
@@ -32,8 +32,8 @@ def add(numbers: Numbers, card: dict[str, Any]) -> None:
                 f"card.{key}", float(card[key]), count, printed=card[key],
                 file=f"{CARD}/{MACHINE}", key=key,
             )  # fmt: skip
-    constant = {"file": "scripts/jadapt/analysis/gpu_benchmark.py", "key": "LOW_RANK"}
-    numbers.add("card.rank", card["rank"], count, **constant)
+    constant = "scripts/jadapt/analysis/gpu_benchmark.py"
+    numbers.add("card.rank", card["rank"], count, file=constant, key="LOW_RANK")
     if card["checks"]:
         for key in ("held", "all"):
             numbers.add(f"card.checks.{key}", card["checks"][key], count, _part(CHECKS))
@@ -50,8 +50,8 @@ def add(numbers: Numbers, card: dict[str, Any]) -> None:
         of = _part(SPEED, BATCHES, METHODS)
         numbers.add(f"card.utilisation.{slug(each['label'])}", each["share"], percent, of, "share")
     if card["waiting"] is not None:
-        of, form = _part(SPEED, BATCHES, METHODS), partial(percent, digits=2)
-        numbers.add("card.waiting", card["waiting"], form, of, "share")
+        of = _part(SPEED, BATCHES, METHODS)
+        numbers.add("card.waiting", card["waiting"], partial(percent, digits=2), of, "share")
     numbers.add("card.gains_repeats", card["gains_repeats"], count, _part(GAINS))
     for each in card["gains"]:
         name = f"card.gains.{slug(each['label'])}"
@@ -71,7 +71,7 @@ def add(numbers: Numbers, card: dict[str, Any]) -> None:
         numbers.add("card.two.difference", card["two"]["difference"], plain, _part(TWO_GPUS))
     for goal in card["goals"]:
         limit = gpu_benchmark_goals.GOALS[goal.name]
-        form = WHOLE_PERCENT if goal.share else partial(fixed, digits=1)
+        form: Form = WHOLE_PERCENT if goal.share else partial(fixed, digits=1)
         numbers.add(f"card.goal.{goal.name}", limit, form, file=GOALS, key=goal.name)
         form = percent if goal.share else RATIO
         parts = [TWO_GPUS] if goal.name == "two_gpus" else [SPEED, BATCHES, METHODS]

@@ -25,7 +25,7 @@ from jadapt.figures.curves import curve_titles
 from jadapt.paper.context import licences
 
 TITLE = "Adapting an English language model to Japanese without forgetting"
-# A figure larger than this as a drawing (bytes) is shown as a picture.
+# An SVG larger than this (bytes) is replaced by the PNG.
 LARGEST_DRAWING = 250_000
 POINTS = 40
 FIRST, CORPORA = "results", "corpora"
@@ -40,7 +40,7 @@ def context(
     figures: Path,
     printed: Path,
 ) -> dict[str, Any]:
-    """Return everything that the page's template names.
+    """Return the context of the page's template.
 
     Args:
         tables: the study's tables.
@@ -114,7 +114,7 @@ def _table(path: Path, name: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def picture(stem: Path) -> dict[str, Any]:
-    """Return a figure as a ``data:`` address (the drawing, or a picture where it is large).
+    """Return a figure as a ``data:`` URL (SVG, or PNG where the SVG is large).
 
     ``size`` is (width, height) in pixels, so that the page does not jump while it loads.
     """
@@ -177,9 +177,9 @@ def curve_data(curves: pd.DataFrame) -> dict[str, Any]:
 
 
 def on_dark(colour: str) -> str:
-    """Return a colour such as ``#08306b``, mixed with white until it shows on the dark page.
+    """Return a colour such as ``#08306b``, lightened until it is visible on the dark page.
 
-    Black becomes white: a grey would be taken for the grey of another method.
+    Black becomes white, because a grey could be mistaken for the grey of another method.
     """
     if colour == style.BLACK:
         return "#ffffff"
@@ -193,7 +193,7 @@ def _mixed(parts: numpy.ndarray, share: float) -> numpy.ndarray:
 
 
 def _shows(parts: numpy.ndarray, share: float) -> bool:
-    """Tell whether the relative luminance (WCAG 2) gives a contrast of four on the dark ground."""
+    """Tell whether the contrast with the dark background (WCAG 2) is at least four."""
     linear = ((_mixed(parts, share) / 255 + 0.055) / 1.055) ** 2.4
     return bool(linear @ [0.2126, 0.7152, 0.0722] + 0.05 >= 4 * 0.058)
 
@@ -208,14 +208,14 @@ def _points(line: pd.DataFrame) -> list[list[float | None]]:
 
 
 def _dashes(dashes: str | tuple) -> str:
-    """Return Matplotlib's dashes in the words of SVG."""
+    """Return Matplotlib's dashes as an SVG ``stroke-dasharray``."""
     if isinstance(dashes, tuple):
         return " ".join(str(2 * length) for length in dashes[1])
     return {"-": "none", "--": "7 4", ":": "2 4", "-.": "8 3 2 3"}[dashes]
 
 
 def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the ledger's rows as printed, with the runs behind each as (run, seeds)."""
+    """Return the verdicts on claims as printed, each with its runs as (run, seeds)."""
     return [
         {
             "id": row.id,
@@ -253,7 +253,7 @@ RUN_COLUMNS = [
 
 
 def run_rows(tables: Tables) -> list[dict[str, Any]]:
-    """Return one row a run, the base model first, with what is printed and what sorts."""
+    """Return one row per run, the base model first; each cell has its text and its sort value."""
     changes = summaries.learning_and_forgetting(tables.metrics).set_index(["method", "seed"])
     home = summaries.home_domain(tables.metrics)
     study = tables.metrics["study"].iloc[0]
@@ -264,7 +264,7 @@ def run_rows(tables: Tables) -> list[dict[str, Any]]:
         costs = tables.efficiency[tables.efficiency["method"] == method].set_index("seed")
         for seed in sorted(tables.metrics.loc[tables.metrics["method"] == method, "seed"].unique()):
             cost = costs.loc[seed] if seed in costs.index else pd.Series(dtype=float)
-            numbers = [
+            numbers: list[tuple[float | None, Callable[..., str]]] = [
                 (changes["gain"].get((method, seed)), fixed),
                 (changes["loss"].get((method, seed)), fixed),
                 (retention.get(seed), fixed),
@@ -286,9 +286,8 @@ def run_rows(tables: Tables) -> list[dict[str, Any]]:
     return rows
 
 
-def _number(value: float | None, show: Callable[[float | None], str]) -> dict[str, Any]:
-    missing = value is None or not math.isfinite(value)
-    sorts = "" if missing else float(value)
+def _number(value: float | None, show: Callable[..., str]) -> dict[str, Any]:
+    sorts = "" if value is None or not math.isfinite(value) else float(value)
     return {"words": show(value), "value": sorts, "number": True, "code": False}
 
 

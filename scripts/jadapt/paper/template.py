@@ -6,6 +6,7 @@ hashes itself. Injected words are escaped; numbers are printed by their names, `
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import jinja2
 import typst
 
 from jadapt.analysis.findings import Findings
-from jadapt.analysis.labels import lower_first
+from jadapt.analysis.labels import declared, lower_first
 from jadapt.analysis.markup import escape_typst
 from jadapt.analysis.numbers import Numbered, slug
 from jadapt.core.errors import UserError
@@ -86,7 +87,9 @@ def speaking(numbers: Numbered, found: Findings) -> dict[str, Callable[..., str]
 def environment(folder: Path) -> jinja2.Environment:
     """Return the environment for templates in ``folder``."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(folder), jinja2.FunctionLoader(_declared_paragraph)]
+        ),
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
         autoescape=False,
@@ -104,6 +107,15 @@ def environment(folder: Path) -> jinja2.Environment:
     made.globals["is_number"] = is_number
     made.globals["names_of"] = lambda methods: [lower_first(method.label) for method in methods]
     return made
+
+
+def _declared_paragraph(name: str) -> tuple[str, str, None] | None:
+    """Return what the class ``declared/KEY.j2`` says of itself in the paper, as a template."""
+    folder, _, file = name.partition("/")
+    found = declared().get(file.removesuffix(".j2"))
+    if folder != "declared" or found is None:
+        return None
+    return inspect.cleandoc(found.paragraph) + "\n", f"{found.__module__}.{name}", None
 
 
 def render(template: Path, context: dict[str, Any]) -> str:
@@ -138,7 +150,7 @@ def compile_pdf(source: Path) -> bytes:
 
 
 def compile_pages(source: Path, *, ppi: float = 80) -> list[bytes]:
-    """Compile a Typst file to one PNG picture a page."""
+    """Compile a Typst file to one PNG per page."""
     return _compile(source, format="png", ppi=ppi)
 
 
@@ -152,7 +164,7 @@ def _compile(source: Path, **options: Any) -> list[bytes]:
             font_paths=[matplotlib_fontja.get_font_path()],
             ignore_system_fonts=True,
         )
-        pages = compiler.compile(**options)
+        pages: Any = compiler.compile(**options)
     except typst.TypstError as error:
         details = re.sub(r"\x1b\[[0-9;]*m", "", getattr(error, "diagnostic", "") or str(error))
         raise UserError(f"{source.name} does not compile: {details}") from error

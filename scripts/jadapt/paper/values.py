@@ -19,7 +19,7 @@ from jadapt.analysis import claim_verdicts, claims, summaries, tokenizer_tables
 from jadapt.analysis.adapted_models import TRANSFER, WITHOUT_TASK, Method, Tables, read_tables
 from jadapt.analysis.comparisons import Comparison
 from jadapt.analysis.labels import BASE
-from jadapt.analysis.numbers import Numbered, Numbers, Rows, rows, slug
+from jadapt.analysis.numbers import Form, Numbered, Numbers, Rows, rows, slug
 from jadapt.analysis.printing import (
     agreeing_digits,
     count,
@@ -44,7 +44,10 @@ STATISTICS = "scripts/jadapt/analysis/statistics.py"
 DYNAMICS = "scripts/jadapt/analysis/dynamics.py"
 WHOLE_PERCENT = partial(percent, digits=0)
 # Settings that are shares; others are printed as whole numbers or as they are.
-SHARES = {"pretraining.trace.share": percent, "segmentation.network.dropout": WHOLE_PERCENT}
+SHARES: dict[str, Form] = {
+    "pretraining.mixture.share": percent,
+    "segmentation.network.dropout": WHOLE_PERCENT,
+}
 
 
 def collect(
@@ -193,7 +196,9 @@ def _of_comparison(numbers: Numbers, item: Comparison, where: Places) -> None:
     numbers.add(f"{item.name}.loss", item.loss, estimated, where.loss(*pair), BIT)
     for key, value in (("gain_p", item.gain_p), ("loss_p", item.loss_p)):
         if math.isfinite(value):
-            numbers.add(f"{item.name}.{key}", value, p_value, where.measure(key, pair[0]), "1")
+            numbers.add(
+                f"{item.name}.{key}", value, p_value, where.measure(key, pair[0]) or (), "1"
+            )
     costs = rows("efficiency", method=pair)
     ratio = partial(fixed, digits=2)
     numbers.add(f"{item.name}.speed_ratio", item.speed_ratio, ratio, costs, "ratio")
@@ -344,7 +349,7 @@ def _of_configuration(numbers: Numbers, settings: dict) -> None:
     parts = ("model", "pretraining", "training", "tokenizer", "segmentation", "evaluation")
     for key, value in leaves({part: settings.get(part) for part in parts}):
         if isinstance(value, int | float) and not isinstance(value, bool):
-            form = SHARES.get(key, count if isinstance(value, int) else plain)
+            form: Form = SHARES.get(key, count if isinstance(value, int) else plain)
             numbers.add(f"setting.{key}", value, form, file=MANIFEST, key=f"settings.{key}")
     width = context.setter(settings)("model.hidden_size")
     if width:
@@ -389,7 +394,7 @@ def _of_ledger(numbers: Numbers, verdicts: pd.DataFrame, sources: dict) -> None:
 
 
 def _of_manifest(numbers: Numbers, said: dict) -> None:
-    forms = {
+    forms: dict[str, Form] = {
         "megabytes": partial(fixed, digits=0), "runs": count, "jobs": count,
         "process_hours": significant, "cpu_hours": significant, "gpu_hours": significant,
         "training_share": WHOLE_PERCENT, "search_share": WHOLE_PERCENT,

@@ -1,4 +1,4 @@
-"""A finished study as an RO-Crate 1.1: its files with checksums, and how one came of the other.
+"""A finished study as an RO-Crate 1.1: its files with checksums, and how they were derived.
 
 RO-Crate: Soiland-Reyes et al. 2022, https://www.researchobject.org/ro-crate/1.1/.
 """
@@ -6,14 +6,15 @@ RO-Crate: Soiland-Reyes et al. 2022, https://www.researchobject.org/ro-crate/1.1
 from __future__ import annotations
 
 import mimetypes
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from jadapt.config.studies import Study
-from jadapt.core.files import read_json, sha256_file
+from jadapt.core import code_version, notebooks
+from jadapt.core.files import sha256_file
 from jadapt.core.released import CARD, CARD_RECORD, MANIFEST
 
 WORKFLOW = ("Snakefile", "rules", "scripts", "notebooks", "config", "envs", "paper", "profiles")
@@ -45,7 +46,8 @@ def build(study: Study, manifest: dict, citation: dict, root: Path) -> ROCrate:
         }))
         for place, author in enumerate(citation["authors"], 1)
     ]  # fmt: skip
-    workflow = _add_workflow(crate, root)
+    listed = set(files_of(root))
+    workflow = _add_workflow(crate, root, listed)
     runs = _add_runs(crate, study, manifest, workflow)
     tables = {
         name: _add(crate, study.table(name), f"results/{name}.csv", {
@@ -55,7 +57,7 @@ def build(study: Study, manifest: dict, citation: dict, root: Path) -> ROCrate:
     }  # fmt: skip
     tables |= _add_card(crate, root)
     _add(crate, study.results / MANIFEST, f"results/{MANIFEST}", {"name": "manifest"})
-    figures = _add_printed(crate, study, root, tables)
+    figures = _add_printed(crate, study, root, tables, listed)
     paper = study.results / "paper" / "paper.pdf"
     crate.mainEntity = _add(
         crate, paper, "results/paper.pdf", {"name": "paper", "isBasedOn": figures}
@@ -73,22 +75,41 @@ def _add(crate: ROCrate, path: Path, name: str, properties: dict[str, Any]) -> A
     return crate.add_file(path, name, properties={**facts, **properties})
 
 
-def _add_workflow(crate: ROCrate, root: Path) -> Any:
+def files_of(root: Path) -> list[str]:
+    """Return the files of the workflow: those that git lists, and no link that leads elsewhere.
+
+    Where there is no git, all that lie in its folders but for what a user keeps there.
+    """
+    names = code_version.listed(root)
+    if names is None:
+        found = (path for name in WORKFLOW[1:] for path in sorted((root / name).rglob("*")))
+        names = [WORKFLOW[0], *(path.relative_to(root).as_posix() for path in found)]
+    whole = root.resolve()
+    kept = []
+    for name in names:
+        parts = PurePosixPath(name).parts
+        if parts[0] not in WORKFLOW or IGNORED & set(parts) or not (root / name).is_file():
+            continue
+        # What a link leads to is packed, so it has to be of the workflow as well.
+        meant = (root / name).resolve()
+        if meant.is_relative_to(whole) and meant.relative_to(whole).as_posix() in names:
+            kept.append(name)
+    return kept
+
+
+def _add_workflow(crate: ROCrate, root: Path, listed: set[str]) -> Any:
     """Add the code; its Snakefile is the workflow."""
     main = crate.add_workflow(
         root / WORKFLOW[0], WORKFLOW[0], main=False, lang="snakemake",
         properties={"name": "workflow", "sha256": sha256_file(root / WORKFLOW[0])},
     )  # fmt: skip
-    for name in WORKFLOW[1:]:
-        for path in sorted((root / name).rglob("*")):
-            place = path.relative_to(root)
-            if path.is_file() and not IGNORED & set(place.parts):
-                _add(crate, path, str(place), {})
+    for name in sorted(listed - {WORKFLOW[0]}):
+        _add(crate, root / name, name, {})
     return main
 
 
 def _add_runs(crate: ROCrate, study: Study, manifest: dict, workflow: Any) -> list[Any]:
-    """Add each run as an action of the workflow; return the evaluations that they ended with."""
+    """Add each run as an action of the workflow; return the evaluations that resulted."""
     evaluations = []
     for run in manifest["runs"]:
         name, seed = run["run"], run["seed"]
@@ -111,7 +132,7 @@ def _add_runs(crate: ROCrate, study: Study, manifest: dict, workflow: Any) -> li
 
 
 def _add_card(crate: ROCrate, root: Path) -> dict[str, Any]:
-    """Add what was measured on a GPU by itself, if it is released; return its record by name."""
+    """Add the released benchmark of a GPU, if there is one; return its checksum file by name."""
     if not (root / CARD_RECORD).is_file():
         return {}
     added = {
@@ -121,16 +142,19 @@ def _add_card(crate: ROCrate, root: Path) -> dict[str, Any]:
     return {"card": added[Path(CARD_RECORD).name]}
 
 
-def _add_printed(crate: ROCrate, study: Study, root: Path, tables: dict[str, Any]) -> list[Any]:
+def _add_printed(
+    crate: ROCrate, study: Study, root: Path, tables: dict[str, Any], listed: set[str]
+) -> list[Any]:
     """Add figures and printed tables, each based on its notebook and the tables it reads."""
     added = []
-    for notebook in sorted((root / "notebooks").glob("*.ipynb")):
-        facts = read_json(notebook)["metadata"]["jadapt"]
+    for name, facts in notebooks.declared(root / "notebooks").items():
+        if f"notebooks/{name}.ipynb" not in listed:
+            continue
         folder = f"{facts['kind']}s"
         behind = [tables[name] for name in facts["tables"] if name in tables]
-        behind.append(crate.dereference(f"notebooks/{notebook.name}"))
-        for path in sorted((study.results / folder).glob(f"{notebook.stem}.*")):
-            facts_of = {"name": f"{facts['kind']} {notebook.stem}", "isBasedOn": behind}
+        behind.append(crate.dereference(f"notebooks/{name}.ipynb"))
+        for path in sorted((study.results / folder).glob(f"{name}.*")):
+            facts_of = {"name": f"{facts['kind']} {name}", "isBasedOn": behind}
             facts_of["description"] = facts["caption"]
             added.append(_add(crate, path, f"results/{folder}/{path.name}", facts_of))
     return added

@@ -1,8 +1,8 @@
-"""Publishing what `benchmarks/bench_gpu.py` measured on one card: one table a part of it.
+"""Release the results of `benchmarks/bench_gpu.py` for one GPU: one table per part.
 
-What every row of the benchmark repeats (device, versions, commit, shape) is written once, into
-``machine.json``. `jadapt.analysis.gpu_benchmark` reads the folder back. `jadapt.release.two_gpus`
-has one more part, of two such cards.
+What all rows have in common (device, versions, commit, shape) is written once, to ``machine.json``.
+`jadapt.analysis.gpu_benchmark` reads the folder back. `jadapt.release.two_gpus` adds a part that
+was measured on two GPUs of the same kind.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from jadapt.release.publish import few
 
 ROWS = "rows.jsonl"
 TINY = "tiny"
-# What a row must say of the machine and the code, and what it may say of the measuring.
+# Keys of a row that describe the machine and the code, and keys that describe the measurement.
 OF_MACHINE = ("device", "shape", "commit", "versions")
 OF_MEASURING = ("warmup", "steps")
 NEEDED = ("part", "case", "stack", "label", "rows", "length", "precision", "full", *OF_MACHINE)
-# What names a case that was not measured.
+# Keys by which the release names a case that was not measured.
 OF_CASE = ("part", "stack", "label", "change", "precision", "rows", "length", "repeat")
 
 
 def read_rows(
     folder: Path, needed: Iterable[str] = NEEDED, command: str = "make bench-gpu OUTPUT={}"
 ) -> tuple[list[dict], list[str]]:
-    """Read the rows of a benchmark; its files are left as they are.
+    """Read the rows of a benchmark, without changing its files.
 
     Args:
-        folder: what the benchmark wrote into.
-        needed: the keys that every row has to have.
-        command: what measures into a folder, whose name takes the place of ``{}``.
+        folder: the output folder of the benchmark.
+        needed: the keys that every row must have.
+        command: the command that measures, for messages; ``{}`` stands for the folder.
 
     Returns:
-        The rows, and notes: a last row that the end of a process cut off is left out.
+        The rows, and notes for the user. An incomplete last line, as a killed process leaves it, is
+        left out and noted.
 
     Raises:
-        UserError: there are none, or one is broken in the middle.
+        UserError: there are no rows, or one that is not the last is broken.
     """
     path = folder / ROWS
     if not path.is_file():
@@ -70,10 +71,10 @@ def read_rows(
 
 
 def faults(rows: list[dict]) -> list[str]:
-    """Return why rows cannot be released, in words; an empty list if they can."""
+    """Return the reasons why rows cannot be released; an empty list if they can."""
     found = []
     for key in OF_MACHINE:
-        # Tables may be of different commits, as a benchmark goes on for days; none is of two.
+        # A benchmark may take days, so parts may be of different commits, but each of one commit.
         tables = [row["part"] if key == "commit" else "" for row in rows]
         for table in dict.fromkeys(tables):
             own = (row for row, part in zip(rows, tables, strict=True) if part == table)
@@ -89,12 +90,12 @@ def faults(rows: list[dict]) -> list[str]:
 
 
 def unfit(rows: list[dict], names: list[str], remedy: str) -> list[str]:
-    """Return why rows of any benchmark cannot be released, whatever others lie beside them.
+    """Return the reasons why rows of any benchmark cannot be released, whatever their machine.
 
     Args:
         rows: rows of a benchmark.
-        names: what tells each of them from all others.
-        remedy: how to measure so that the commit is known.
+        names: a name for each row, by which repeated measurements are found.
+        remedy: how to measure so that the commit is known, for messages.
     """
     found = []
     if any(row["shape"] == TINY for row in rows):
@@ -107,9 +108,9 @@ def unfit(rows: list[dict], names: list[str], remedy: str) -> list[str]:
 
 
 def not_measured(rows: list[dict], cases: Iterable[Any]) -> list[dict]:
-    """Return the cases of the benchmark (see ``benchmarks/gpu_cases.py``) that no row is of.
+    """Return the cases of the benchmark (see ``benchmarks/gpu_cases.py``) that have no row.
 
-    Those that need more memory than a case that had too little are measured in a way.
+    A case that needs more memory than one that ran out of memory counts as measured.
     """
     names = {row["case"] for row in rows}
     full = [row for row in rows if row["full"]]
@@ -121,13 +122,13 @@ def not_measured(rows: list[dict], cases: Iterable[Any]) -> list[dict]:
 
 
 def machine(rows: list[dict], absent: list[dict], of_two: Sequence[dict] = ()) -> dict[str, Any]:
-    """Return what all rows of one card have in common, and what was not measured."""
+    """Return the content of ``machine.json``: what all rows share, and what was not measured."""
     first = rows[0]
     common = [key for key in OF_MEASURING if len({str(row.get(key)) for row in rows}) == 1]
     return {
         "format_version": CARD_FORMAT,
         "device": first["device"],
-        # Of several commits, each row has its own as well.
+        # If there are several commits, each row also has its own.
         "commit": " ".join(dict.fromkeys(row["commit"] for row in (*rows, *of_two))),
         "shape": first["shape"],
         "versions": dict(pair.split("=", 1) for pair in first["versions"].split()),
@@ -139,13 +140,13 @@ def machine(rows: list[dict], absent: list[dict], of_two: Sequence[dict] = ()) -
 def publish(
     rows: list[dict], absent: list[dict], target: Path, of_two: Sequence[dict] = ()
 ) -> list[Path]:
-    """Write a CSV a part, ``machine.json`` and ``SHA256SUMS``, in place of an earlier release.
+    """Write one CSV per part, ``machine.json`` and ``SHA256SUMS``, replacing an earlier release.
 
     Args:
         rows: rows without `faults`, with no column that `jadapt.core.tables` lacks.
         absent: cases as `not_measured` returns them.
-        target: the folder; replaced as a whole or not at all.
-        of_two: rows of `jadapt.release.two_gpus`, one more part.
+        target: the folder, which is replaced as a whole or not at all.
+        of_two: rows of the part that `jadapt.release.two_gpus` adds.
     """
     every = [*rows, *of_two]
     facts = machine(rows, absent, of_two)

@@ -18,7 +18,7 @@ HOUR = 3600
 SPLITS = ("train", "validation", "test")
 # Stages of the workflow that use the accelerator of the run they are named after.
 ACCELERATED = ("pretrain", "adapt", "search", "ablations")
-# What is drawn and written from the tables afterwards is no cost of the study.
+# Stages that only present the tables do not count as costs of the study.
 AFTERWARDS = ("manifest", "figures", "tables", "paper")
 
 
@@ -78,7 +78,7 @@ def _run(study: Study, name: str, seed: int) -> dict[str, Any]:
     path = study.run_file(name, seed)
     run = read_json(path)
     settings = run["settings"]
-    # A run that was killed counts its steps over all attempts, its process only the last one.
+    # Of a run that was killed, training_seconds covers all attempts, but seconds only the last.
     seconds = max(run["seconds"], run["training_seconds"])
     devices = settings["devices"] if settings["accelerator"] == "gpu" else 0
     return {
@@ -91,7 +91,7 @@ def _run(study: Study, name: str, seed: int) -> dict[str, Any]:
         "learning_rate": settings["learning_rate"],
         "seconds": seconds,
         "gpu_hours": seconds * devices / HOUR,
-        # A published model, which was not trained here, has no loss.
+        # A published model was not trained here and has no training loss.
         "diverged": run["final_training_loss"] is not None
         and not math.isfinite(run["final_training_loss"]),
         "run_sha256": sha256_file(path),
@@ -152,7 +152,7 @@ def compute(benchmarks: Path, settings: dict) -> dict[str, Any]:
 
 
 def benchmark(path: Path) -> dict[str, float]:
-    """Read one of Snakemake's benchmark files; what it could not measure counts as nothing.
+    """Read one of Snakemake's benchmark files; missing measurements count as 0.
 
     What a preloaded process took for the job, which Snakemake does not see, stands in the log of
     the same name.
@@ -169,8 +169,8 @@ def benchmark(path: Path) -> dict[str, float]:
 
 def _number(text: str | None) -> float:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(text or "")
+    except ValueError:
         return 0.0
 
 

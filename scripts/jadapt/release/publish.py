@@ -1,4 +1,4 @@
-"""Publishing a study: whether it is complete and of one piece, and its tables in the repository."""
+"""Release a study: check that it is complete and consistent, and copy its tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 5
 
 
 def faults(study: Study) -> list[str]:
-    """Return why a study cannot be released, in words; an empty list if it can."""
+    """Return the reasons why a study cannot be released; an empty list if it can."""
     found = missing_runs(study)
     if study.name == Path(CARD).name:
         found.append(f"{CARD} is for what was measured on a GPU by itself; rename the study")
@@ -25,7 +25,7 @@ def faults(study: Study) -> list[str]:
     manifest = study.manifest()
     found += _changed_tables(study, manifest)
     if different := difference_in_words(study.config, _comparable(manifest["settings"])):
-        # The words are those of a release; here the finished study takes its place.
+        # The message calls the other side "released"; here it is the finished study.
         found.append(f"{path} is of another configuration: {different}")
     found += _pieces(manifest["runs"], "commit", "commits")
     found += _pieces(manifest["runs"], "lock", "lock files")
@@ -48,7 +48,7 @@ def _comparable(settings: dict) -> dict:
 
 
 def missing_runs(study: Study) -> list[str]:
-    """Return the runs of the configuration that have not trained, or not been evaluated."""
+    """Return the runs of the configuration that were not trained, or not evaluated."""
     found = []
     for run, seed in study.runs:
         if not study.run_file(run, seed).is_file():
@@ -70,7 +70,7 @@ def _changed_tables(study: Study, manifest: dict) -> list[str]:
 
 
 def _pieces(runs: list[dict], key: str, words: str) -> list[str]:
-    """Return a fault when runs differ in ``key``, naming those of the rarer values."""
+    """Return a reason if runs differ in ``key``; it names the runs of the rarer values."""
     of: dict[str | None, list[str]] = {}
     for run in runs:
         of.setdefault(run[key], []).append(f"{run['run']}, seed {run['seed']}")
@@ -85,7 +85,7 @@ def _pieces(runs: list[dict], key: str, words: str) -> list[str]:
 
 
 def few(names: list[str]) -> str:
-    """Return the first of some words, and how many more there are."""
+    """Join the first few names, and add how many more there are."""
     return "; ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" * (len(names) > SHOWN))
 
 
@@ -96,7 +96,7 @@ def refuse(study: Study, found: list[str]) -> None:
 
 
 def publish(results: Path, manifest: dict, target: Path) -> list[Path]:
-    """Put tables and manifest into ``target``, in place of an earlier release, all or nothing.
+    """Write tables and manifest to ``target``, replacing an earlier release as a whole.
 
     Args:
         results: the folder with the tables that ``manifest`` lists.
@@ -106,7 +106,7 @@ def publish(results: Path, manifest: dict, target: Path) -> list[Path]:
     with replaced_folder(target) as new:
         for table, facts in manifest["tables"].items():
             shutil.copyfile(results / f"{table}.csv", new / f"{table}.csv")
-            # Read back: a full disk or a table that changes meanwhile must not be released.
+            # Checked after copying, in case the table has changed meanwhile or the disk is full.
             if sha256_file(new / f"{table}.csv") != facts["sha256"]:
                 raise UserError(f"{results / table}.csv: changed while it was copied; try again")
         write_json(new / MANIFEST, manifest)

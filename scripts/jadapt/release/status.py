@@ -1,4 +1,4 @@
-"""How far a study is: what is done, running, stopped or waiting, and how long is left."""
+"""The progress of a study: which runs are done, running, failed or waiting, and the time left."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DONE, TRAINED, RUNNING, FAILED, WAITING = "done", "trained", "running", "failed"
 
 @dataclass(frozen=True)
 class Progress:
-    """One run: its state, its steps over all tasks, and the seconds that are left, if known.
+    """The progress of one run: state, steps over all tasks, and remaining seconds if known.
 
-    ``note`` is the task and loss of a running one, and the last words of the log of a failed one.
+    ``note`` is the task and loss of a running run, and the last line of the log of a failed one.
     """
 
     run: str
@@ -38,7 +38,7 @@ class Progress:
 
 
 def progress(study: Study) -> list[Progress]:
-    """Look at the files of every run."""
+    """Return the progress of every run, from its files."""
     speeds = seconds_a_step(study)
     return [_progress(study, run, seed, speeds) for run, seed in study.runs]
 
@@ -75,8 +75,9 @@ def locked(path: Path) -> bool:
 
 
 def _last_line(folder: Path, sequence: list[str], steps_a_task: int) -> tuple[int, dict]:
-    """Return the steps made over all tasks and the last line of the log of training."""
-    done, last = 0, {}
+    """Return the number of steps done over all tasks, and the last line of the training log."""
+    done = 0
+    last: dict = {}
     for task in sequence:
         path = folder / task / "train.jsonl"
         lines = read_log(path)
@@ -94,7 +95,7 @@ def _seconds_a_step(line: dict, settings: dict) -> float | None:
 
 
 def seconds_a_step(study: Study) -> dict[str, float]:
-    """Return the mean seconds a step of the finished runs, everything around the steps included."""
+    """Return the mean seconds per step of finished runs, with everything around the steps."""
     found: dict[str, list[float]] = {}
     for run, seed in study.runs:
         path = study.run_file(run, seed)
@@ -115,7 +116,7 @@ def _logs(study: Study, run: str, seed: int) -> list[Path]:
 
 
 def failure(logs: Iterable[Path]) -> str:
-    """Return the last words of a log that ends with an error, else nothing."""
+    """Return the last line of a log that ends with an error, else an empty string."""
     for path in logs:
         if not path.is_file():
             continue
@@ -126,7 +127,7 @@ def failure(logs: Iterable[Path]) -> str:
 
 
 def searches(study: Study) -> tuple[int, int, float | None]:
-    """Return how many grids and ablations are done, of how many, and the seconds that are left."""
+    """Return the number of finished grids and ablations, their total, and remaining seconds."""
     paths = study.searches
     done = [path for path in paths if path.is_file()]
     folder = study.results / "benchmarks"
@@ -171,7 +172,8 @@ def headline(study: Study, found: list[Progress], jobs: int) -> str:
     elif any(seconds is None for seconds in left):
         words.append("time left unknown until the first of each kind is finished")
     else:
-        words.append(f"about {duration(sum(left) / jobs)} left with {jobs} at a time")
+        total_left = sum(seconds or 0 for seconds in left)
+        words.append(f"about {duration(total_left / jobs)} left with {jobs} at a time")
     return ", ".join(words)
 
 

@@ -1,4 +1,4 @@
-"""Publishing what `benchmarks/bench_two_gpus.py` measured: one more part of a card's release."""
+"""Release the results of `benchmarks/bench_two_gpus.py` as a part of a GPU's release."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def read_rows(folder: Path) -> tuple[list[dict], list[str]]:
 
 
 def faults(rows: list[dict], card: Mapping) -> list[str]:
-    """Return why rows cannot be released beside those of one card; an empty list if they can.
+    """Return the reasons why rows cannot be released with those of one GPU; empty if they can.
 
     Args:
-        rows: rows of the benchmark, compared with one device (``speedup`` is None without one).
-        card: any row of what is released of one card.
+        rows: rows of the benchmark, compared with one device (else ``speedup`` is None).
+        card: any row of the benchmark of one GPU that is released with them.
     """
     found = []
     devices = {
@@ -54,7 +54,7 @@ def faults(rows: list[dict], card: Mapping) -> list[str]:
 
 
 def as_part(rows: list[dict]) -> list[dict]:
-    """Return compared rows as those of a part of the release."""
+    """Return compared rows in the form of a part of the release."""
     return [
         {
             "part": PART, "stack": "nemo", "label": row["label"], "full": False,

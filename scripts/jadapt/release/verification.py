@@ -1,10 +1,10 @@
-"""Comparing results with the released ones: the same on the same kind of machine, near elsewhere.
+"""Compare results with the released ones: equal on the same kind of machine, close elsewhere.
 
-On a machine of the same kind (device and versions of the packages) every measured value has to be
-the same to the last digit. Elsewhere sums are taken in another order, training goes another way,
-and a value may differ by `FACTOR` standard deviations between seeds, pooled over all rows of the
-released table with the same metric; where one seed leaves no variance, by `ONE_SEED` of the value.
-Counts have to be the same everywhere. Times, speeds and memory are of the machine and not compared.
+On a machine of the same kind (device and package versions) every measured value has to be equal to
+the last digit. Elsewhere sums are taken in another order and training diverges slightly: a value
+may differ by `FACTOR` standard deviations between seeds, pooled over all rows of the released table
+with the same metric; with a single seed, by `ONE_SEED` of the value. Counts have to be equal
+everywhere. Times, speeds and memory depend on the machine and are not compared.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from jadapt.core.errors import UserError
 FACTOR = 2.0
 ONE_SEED = 0.02
 VALUE, METRIC, SEED = "value", "metric", "seed"
-# Columns and metrics that belong to the machine: times, speeds, memory.
+# Columns and metrics that depend on the machine: times, speeds, memory.
 OF_MACHINE = re.compile(r"^device$|(?:^|_)seconds(?:_|$)|per_second|_mib$|speed")
 UNIT_OF_MACHINE = re.compile(r"^s$|/s$|^MiB$|^GB$")
-# What no rounding changes: sizes, numbers of steps, and the rates that are given or chosen.
+# Metrics that rounding does not affect: sizes, numbers of steps, given or chosen learning rates.
 COUNTS = (
     "parameters", "trainable_parameters", "trainable_percent", "steps", "tokens", "documents",
     "characters", "bytes", "learning_rate", "selected",
@@ -36,14 +36,14 @@ COLUMNS = ["table", "row", METRIC, SEED, "released", "here", "difference", "allo
 
 @dataclass(frozen=True)
 class Machine:
-    """What makes two machines of one kind: the devices of the runs and the package versions."""
+    """The kind of a machine: the devices of the runs and the package versions."""
 
     devices: tuple[str, ...]
     versions: tuple[tuple[tuple[str, str], ...], ...]
 
     @classmethod
     def of(cls, manifest: dict, runs: Iterable[str] = ()) -> Machine:
-        """Read the machine from a manifest; of ``runs`` alone, if some are named."""
+        """Read the machine from a manifest; only of ``runs``, if some are named."""
         wanted = set(runs)
         devices = {r["device"] for r in manifest["runs"] if not wanted or r["run"] in wanted}
         versions = {tuple(sorted(found.items())) for found in manifest["versions"]}
@@ -51,10 +51,10 @@ class Machine:
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with one value a row: its ``row``, ``metric``, ``seed`` and ``value``.
+    """Return a table with one value per row: its ``row`` (keys in words), metric, seed and value.
 
-    Tables with a column ``metric`` are tidy already; of others, every column of numbers but those
-    of the machine becomes a metric.
+    Tables with a column ``metric`` are already tidy. In others, every numeric column that does not
+    depend on the machine becomes a metric.
     """
     of_machine = [column for column in table.columns if OF_MACHINE.search(column)]
     table = table.drop(columns=["study", *of_machine], errors="ignore")
@@ -70,10 +70,10 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
     row = _words(table[keys])
     seed = table[SEED].astype(str) if SEED in table.columns else ""
     made = pd.DataFrame({"row": row, METRIC: table[METRIC], SEED: seed})
-    # Python reads decimals exactly; pandas may be off in the last digit.
+    # Python parses decimals exactly; pandas may be off in the last digit.
     made[VALUE] = [float(value) if value != "" else np.nan for value in table[VALUE]]
     if "selected" in table.columns:
-        # Which learning rate a grid chose decides what follows from it.
+        # The learning rate that a grid chose is compared as well, since results depend on it.
         chosen = made.assign(
             row=_words(table[[key for key in keys if key != "evaluated_on"]]),
             metric="selected",
@@ -114,12 +114,12 @@ def compare(name: str, released: pd.DataFrame, here: pd.DataFrame, *, exact: boo
 
     Args:
         name: the table's name.
-        released: as read from the release, every cell as text.
-        here: the same of this machine.
+        released: the released table, every cell as text.
+        here: the table of this machine, likewise.
         exact: whether the machine is of the same kind.
 
     Returns:
-        One row a value with the columns `COLUMNS`.
+        One row per value, with the columns `COLUMNS`.
     """
     old, new = tidy(released), tidy(here)
     spread = deviations(old)
@@ -130,7 +130,7 @@ def compare(name: str, released: pd.DataFrame, here: pd.DataFrame, *, exact: boo
     counted = both[METRIC].isin(COUNTS) | exact
     allowed = (FACTOR * both[METRIC].map(spread)).fillna(ONE_SEED * a.abs())
     allowed = allowed.where(~counted, 0.0)
-    # Two diverged runs agree: neither has a value.
+    # Two runs that both diverged have no values, and agree.
     equal = (a == b) | (a.isna() & b.isna())
     verdict = np.select(
         [both["_merge"] == "left_only", both["_merge"] == "right_only", equal,
@@ -156,8 +156,8 @@ def other_corpora(released: dict, here: dict, catalogue: dict) -> tuple[list[str
         catalogue: the domains of ``config/corpora.yaml``.
 
     Returns:
-        What differs, in words: a comparison would be of different things; and the optional
-        domains that are only on one side: they are left out of the comparison.
+        Differences in words, which make a comparison meaningless; and the optional domains that
+        only one side has, which are left out of the comparison.
     """
     wrong, left_out = [], []
     for domain in dict.fromkeys([*released["corpora"], *here["corpora"]]):
@@ -189,9 +189,10 @@ def _other_text(domain: str, old: dict, new: dict) -> str:
 
 
 def summary(compared: pd.DataFrame) -> pd.DataFrame:
-    """Return one line a table, method and metric: the value that is furthest from what is allowed.
+    """Return one row per table, method and metric: the value with the largest relative difference.
 
-    ``values`` counts what the line stands for. Lines that failed come last, where one reads first.
+    The column ``values`` is the number of values that the row stands for. Failed rows come last,
+    where they are nearest to the prompt of a terminal.
     """
     parts = compared.assign(method=compared["row"].str.split(" · ").str[0])
     failed = ~parts["verdict"].isin(PASSED)

@@ -98,7 +98,8 @@ class Vocabulary:
         """Keep what occurs at least so often in ``texts``."""
         points = [fold(text) for text in texts]
         characters, counts = np.unique(np.concatenate(points), return_counts=True)
-        pairs, pair_counts = np.unique(np.concatenate([_pairs(p) for p in points]), return_counts=1)
+        all_pairs = np.concatenate([_pairs(p) for p in points])
+        pairs, pair_counts = np.unique(all_pairs, return_counts=True)
         return cls(characters[counts >= least_character], pairs[pair_counts >= least_bigram])
 
     def features(self, text: str) -> Features:

@@ -52,7 +52,8 @@ class Batch:
             for row, each, length in zip(array, features, lengths, strict=True):
                 row[: length + extra] = getattr(each, name)
             arrays.append(torch.from_numpy(array))
-        return cls(*arrays, torch.tensor(lengths))
+        characters, types, bigrams = arrays
+        return cls(characters, types, bigrams, torch.tensor(lengths))
 
     @property
     def mask(self) -> Tensor:
@@ -105,7 +106,7 @@ class BiLSTMCRF(nn.Module):
         return self.output(self.dropout(values))
 
     def loss(self, batch: Batch, tags: Tensor) -> Tensor:
-        """Return the negative log-likelihood of ``tags`` (texts, T), in nats a character."""
+        """Return the negative log-likelihood of ``tags`` (texts, T), in nats per character."""
         likelihood = self.crf(self.scores(batch), tags, mask=batch.mask, reduction="sum")
         return -likelihood / batch.lengths.sum()
 

@@ -75,7 +75,9 @@ class BiLSTMCRFSegmenter:
         with torch.inference_mode():
             scores = self._model.scores(batch).numpy()
         best = viterbi(scores, batch.lengths.numpy(), *self._crf)
-        return [STARTS[row[: len(each.characters)]] for row, each in zip(best, features, strict=1)]
+        return [
+            STARTS[row[: len(each.characters)]] for row, each in zip(best, features, strict=True)
+        ]
 
     def save(self, folder: str | Path, facts: dict) -> None:
         """Write weights and description, each whole; ``facts`` (JSON) joins the description."""

@@ -24,7 +24,7 @@ META = "reference.json"
 def prepare(
     settings: dict, fetched: Mapping[str, Path], corpora: Sequence[Path], output: Path
 ) -> dict:
-    """Write ``{split}.jsonl`` (a line a text: ``words``) and ``reference.json`` into ``output``.
+    """Write ``{split}.jsonl`` (lines with ``words``) and ``reference.json`` into ``output``.
 
     Args:
         settings: ``gold`` (an entry of the catalogue, or null) and ``fallback`` (of the study).

@@ -47,7 +47,9 @@ class Score:
     def __init__(self, seen: Set[str]) -> None:
         """``seen`` are the words of the training text."""
         self._seen = seen
-        self._right, self._found, self._reference = Counter(), Counter(), Counter()
+        self._right: Counter[str] = Counter()
+        self._found: Counter[str] = Counter()
+        self._reference: Counter[str] = Counter()
 
     def add(self, found: Sequence[str], reference: Sequence[str]) -> None:
         """Count one text.

@@ -61,7 +61,7 @@ def train(
 
     The network is an exponential moving average of the weights over the steps, as it was after the
     epoch for which ``validate`` (higher is better) gave most, the last of equals. The log has a
-    line for each epoch: ``epoch``, ``loss`` (nats a character), ``validation``, ``seconds``.
+    line for each epoch: ``epoch``, ``loss`` (nats per character), ``validation``, ``seconds``.
 
     Raises:
         UserError: there is nothing to learn from.
@@ -113,6 +113,8 @@ def train(
         )
         if best is None or score >= best[0]:
             best = (score, copy.deepcopy(average))
+    if best is None:
+        raise ValueError(f"{settings.epochs} epochs")
     return best[1], vocabulary, log
 
 
@@ -152,7 +154,9 @@ def batches(
     lengths = np.array([len(example.tags) for example in data])
     # Noise on the lengths, so that a text meets other neighbours in every epoch.
     order = np.argsort(lengths * generator.uniform(0.9, 1.1, len(data)), kind="stable")
-    groups, group, size = [], [], 0
+    groups: list[list[Example]] = []
+    group: list[Example] = []
+    size = 0
     for index in order:
         if group and size + lengths[index] > characters:
             groups.append(group)

@@ -1,12 +1,14 @@
-"""What a tokenizer does to text: tokens a character and byte, words kept whole, bytes, speed."""
+"""What a tokenizer does to text: tokens per character and byte, words kept whole, bytes, speed."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +23,12 @@ Measure = tuple[str, str, float, str, int]
 
 @dataclass
 class Fertility:
-    """Sums over texts; tokens are divided among characters by `character_shares`."""
+    """Sums over texts (``size`` in bytes); `character_shares` divides tokens among characters."""
 
-    tokens: Counter = field(default_factory=Counter)
-    characters: Counter = field(default_factory=Counter)
-    bytes: int = 0
+    # By script class; a token counts in parts, as its characters may be of several.
+    tokens: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    characters: Counter[str] = field(default_factory=Counter)
+    size: int = 0
     broken: int = 0
 
     def add(self, tokenizer: Tokenizer, token_bytes: list[bytes], text: str) -> None:
@@ -34,7 +37,7 @@ class Fertility:
         pieces = [token_bytes[token] for token in ids]
         if not pieces:
             return
-        self.bytes += len(text.encode())
+        self.size += len(text.encode())
         shares = character_shares(pieces, np.ones(len(pieces)))
         classes = script_classes(b"".join(pieces).decode())
         for number, name in enumerate(NAMES):
@@ -52,7 +55,7 @@ class Fertility:
         if not characters:
             return
         yield ALL, "tokens_per_character", tokens / characters, "token/character", characters
-        yield ALL, "tokens_per_byte", tokens / self.bytes, "token/byte", self.bytes
+        yield ALL, "tokens_per_byte", tokens / self.size, "token/byte", self.size
         for name in NAMES:
             if count := self.characters[name]:
                 value = self.tokens[name] / count
@@ -104,7 +107,7 @@ def _is_broken(piece: bytes) -> bool:
     return False
 
 
-def speed(encode, texts: Sequence[str], repeats: int = 3) -> float:
+def speed(encode: Callable, texts: Sequence[str], repeats: int = 3) -> float:
     """Return the MB of UTF-8 text a second (1 MB is 10^6 bytes) that ``encode(texts)`` takes in.
 
     The best of ``repeats`` passes; one before them is not timed.
@@ -118,7 +121,7 @@ def speed(encode, texts: Sequence[str], repeats: int = 3) -> float:
     return size / 1e6 / min(seconds[1:])
 
 
-def in_library(directory) -> object | None:
+def in_library(directory: Path) -> Any | None:
     """Return the same model in the `tokenizers` library, for timing; None where it has none.
 
     A SentencePiece unigram is its `Unigram`, byte fallback included. Its BPE needs merges, which

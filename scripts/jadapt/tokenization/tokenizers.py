@@ -73,7 +73,7 @@ class SentencePieceTokenizer(LosslessTokenizer):
         self.start_id = self._processor.bos_id()
         self.end_id = self._processor.eos_id()
         self.normalisation = meta.get("normalisation", "none")
-        self._words = meta.get("words")
+        self._words: Any = meta.get("words")
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, without start and end tokens."""

@@ -1,4 +1,4 @@
-"""Numbers of a step that are read when they are there, so that the device need not wait."""
+"""Scalars copied from the device asynchronously, so that reading them does not stall training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jadapt.training.distributed import ranks
 
 
 class Diverged(UserError):
-    """The loss or the gradient is not a number any more."""
+    """The loss or the gradient has become infinite or NaN."""
 
 
 class Reading:
-    """A scalar on its way from the device to the host.
+    """A scalar that is being copied from the device to the host.
 
-    Asking a tensor on a GPU for its value waits for everything that the GPU was given before;
-    meanwhile it is given nothing. This asks for a copy and waits for that alone, when it is read.
+    Reading the value of a GPU tensor waits for all work queued before, and no new work is queued
+    meanwhile. This class starts an asynchronous copy, and waits only for that copy, when read.
     """
 
     def __init__(self, scalar: torch.Tensor):
@@ -32,14 +32,14 @@ class Reading:
             self._event.record()
 
     def value(self) -> float:
-        """Return the number; waits until the device has computed it."""
+        """Return the number, after waiting until the device has computed it."""
         if self._event is not None:
             self._event.synchronize()
         return float(self._host)
 
 
 def diverged(what: str, value: float, step: int) -> Diverged:
-    """Return the error that says which number of which step is none."""
+    """Return the error that names the value that is not finite, and its step."""
     return Diverged(
         f"training diverged: {what} is {value} at step {step}; lower the learning rate. The last "
         "checkpoint is from before"
@@ -47,10 +47,12 @@ def diverged(what: str, value: float, step: int) -> Diverged:
 
 
 class Readings:
-    """The losses and gradient norms of a run, looked at when the device has newer work.
+    """The losses and gradient norms of a run, read once the device has been given further work.
 
-    ``gradient_norm`` is the newest that was looked at; ``skipped_steps`` counts the norms that were
-    not finite where a loss scaler skips such steps.
+    Attributes:
+        gradient_norm: the newest norm that was read.
+        skipped_steps: number of norms that were not finite in a run whose loss scaler skips such
+            steps.
     """
 
     def __init__(self) -> None:
@@ -60,11 +62,11 @@ class Readings:
         self._unread: list[tuple[str, int, Reading]] = []
 
     def loss(self, scalar: torch.Tensor, step: int) -> None:
-        """Note the loss of a micro-batch of the step under way, in nats a token."""
+        """Record the loss of a micro-batch of the current step, in nats per token."""
         self._losses.append(self._note("the loss", scalar, step))
 
     def norm(self, scalar: torch.Tensor, step: int) -> None:
-        """Note the norm of the gradient of the step under way."""
+        """Record the gradient norm of the current step."""
         self._note("the gradient's norm", scalar, step)
 
     def _note(self, what: str, scalar: torch.Tensor, step: int) -> Reading:
@@ -73,10 +75,10 @@ class Readings:
         return reading
 
     def settle(self, scaled: bool) -> None:
-        """Look at all numbers noted so far, and wait for those that are not there yet.
+        """Read all values recorded so far, waiting for those still being copied.
 
         Args:
-            scaled: whether a loss scaler deals with gradients that are not finite.
+            scaled: whether a loss scaler handles gradients that are not finite.
 
         Raises:
             Diverged: a loss is not finite, or, unless ``scaled``, a norm.
@@ -90,7 +92,8 @@ class Readings:
             if math.isfinite(value):
                 continue
             if not is_norm and ranks.count() > 1:
-                # None of several processes may stop alone; the norm, or the log, tells all of them.
+                # One process must not stop alone. All of them see the gradient norm, which then is
+                # not finite either, and the mean loss in the log.
                 continue
             if not (is_norm and scaled):
                 raise diverged(what, value, step)

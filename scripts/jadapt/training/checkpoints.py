@@ -1,8 +1,9 @@
-"""Checkpoints that are whole or absent, and how a killed run finds its place again.
+"""Atomic checkpoints, and how a killed run finds the newest sound one.
 
-A checkpoint holds what changes within a task: the trained parameters and the progress of a method
-that grows, optimiser, schedule, loss scaler, the states of all random generators, the step (rows
-follow from it) and the sums of the log. What was noted of finished tasks stands in their folders.
+A checkpoint holds the state within a task: the trained parameters (and the growth of a method that
+adds units), optimiser, schedule, loss scaler, the states of all random generators, the step (which
+determines the position in the data) and the running sums of the log. The state that strategies keep
+about finished tasks is stored in the folders of those tasks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _NAME = re.compile(r"step=(\d+)\.ckpt")
 
 
 class SealedCheckpointIO(CheckpointIO):
-    """Writes each checkpoint to a temporary name, with its checksum, syncs and renames it."""
+    """Writes a checkpoint under a temporary name with its checksum, syncs it and renames it."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -35,15 +36,15 @@ class SealedCheckpointIO(CheckpointIO):
         """Write ``checkpoint`` to ``path``.
 
         Raises:
-            UserError: it cannot be written; the disk is full, as a rule.
+            UserError: it cannot be written, usually because the disk is full.
         """
-        # NeMo's constructor arguments hold functions, which a tensors-only reader must refuse.
+        # NeMo's constructor arguments contain functions, which torch.load refuses (weights_only).
         content = {key: value for key, value in checkpoint.items() if "hyper_parameters" not in key}
         try:
             with checksums.sealed(path) as temporary:
                 torch.save(content, temporary)
         except (OSError, RuntimeError) as error:
-            # torch has no error of its own for a failed write.
+            # torch raises a plain RuntimeError when a write fails.
             raise UserError(
                 f"{path}: cannot be written ({free_space(Path(path).parent)}); free some and run "
                 "the same command again: it goes on from the checkpoint before"
@@ -55,7 +56,7 @@ class SealedCheckpointIO(CheckpointIO):
         """Read a checkpoint; nothing in it is executed.
 
         Raises:
-            UserError: it holds more than tensors and numbers; this project wrote no such file.
+            UserError: it contains other objects than tensors and numbers, so it is not ours.
         """
         try:
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
@@ -71,7 +72,7 @@ class SealedCheckpointIO(CheckpointIO):
 
 
 class PeriodicCheckpoint(Callback):
-    """Saves every few steps and keeps the newest two: one to go on from, one in reserve."""
+    """Saves every ``interval`` steps and keeps the newest two: one to use, one in reserve."""
 
     def __init__(self, directory: Path, interval: int, kept: int = 2):
         self.directory = directory
@@ -81,7 +82,7 @@ class PeriodicCheckpoint(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save after a step when it is time; the end of a task saves its model instead."""
+        """Save after every ``interval``-th step but the last, after which the model is saved."""
         step = trainer.global_step
         if (batch_idx + 1) % trainer.accumulate_grad_batches or step % self.interval:
             return
@@ -98,15 +99,22 @@ def file_name(step: int) -> str:
 
 
 def step_of(path: Path) -> int:
-    """Return the step that a checkpoint's name tells."""
-    return int(_NAME.fullmatch(path.name).group(1))
+    """Return the optimiser step in the name of a checkpoint.
+
+    Raises:
+        ValueError: it is not the name of a checkpoint.
+    """
+    name = _NAME.fullmatch(path.name)
+    if name is None:
+        raise ValueError(f"{path}: not the name of a checkpoint")
+    return int(name[1])
 
 
 def usable(directory: Path) -> Path | None:
     """Return the newest checkpoint in ``directory`` that is as it was written, or None.
 
-    Newest by step: clocks may go back. Damaged ones are removed and named, in one line each, with
-    what is done instead; so is what a killed attempt left half-written.
+    The newest is that of the highest step, since clocks may go back. Damaged checkpoints are
+    removed with one line on stderr each; half-written files of a killed attempt are removed too.
     """
     for leftover in directory.glob(".*.part"):
         leftover.unlink()
@@ -123,10 +131,11 @@ def usable(directory: Path) -> Path | None:
 
 
 def count_batch(checkpoint: dict[str, Any]) -> None:
-    """Count the micro-batch after which a checkpoint is written as done.
+    """Mark the micro-batch after which a checkpoint is written as completed.
 
-    Lightning does so after its callbacks. A resumed run would take the first micro-batch of a step
-    for the last one of the step before, and every step after that would be of other rows.
+    Lightning does this only after its callbacks have run, one of which writes the checkpoint.
+    Without this correction a resumed run would count one micro-batch too few, and all of its
+    optimiser steps would be made of other rows.
     """
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     for counts in (progress["current"], progress["total"]):
@@ -135,19 +144,20 @@ def count_batch(checkpoint: dict[str, Any]) -> None:
 
 def random_states() -> dict[str, Any]:
     """Return the states of the generators of torch (every device), numpy and Python."""
-    kind, keys, *rest = np.random.get_state()
+    state: Any = np.random.get_state()
+    kind, keys, *rest = state
     version, internal, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        # As tensors and numbers, the only things that are read back.
+        # As tensors and numbers, because only these can be loaded again.
         "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
         "python": [version, list(internal), gauss],
     }
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Take back what `random_states` returned."""
+    """Restore the states that `random_states` returned."""
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])

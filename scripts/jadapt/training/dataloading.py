@@ -1,4 +1,4 @@
-"""The rows of a run: those of each task, those of its memories, those it is validated on."""
+"""The data of a run: training rows of each task, rows for the strategies, validation rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jadapt.methods.strategy import Batch, Strategy
 from jadapt.tokenization.tokenizers import Tokenizer
 from jadapt.training.distributed import ranks
 
-# The known language has no place in the sequence; a number that no task reaches stands for it.
+# Stands for the position of the source domain, which is not part of the task sequence.
 KNOWN = 99
 TASKS = 100
 
@@ -26,13 +26,13 @@ TASKS = 100
 class TrainingRows:
     """Reads the token files of a run.
 
-    The order of a domain's rows depends on the run's seed and the domain's place in the sequence
-    alone, so it is the same for every method.
+    The order of a domain's rows depends only on the run's seed and the domain's position in the
+    sequence, so it is the same for every method.
 
     Args:
-        settings: a run's settings, with ``seed``.
-        tokens: a folder a domain, which holds a token file a split.
-        tokenizer: the one that the tokens were made with.
+        settings: the settings of a run, with ``seed``.
+        tokens: one folder per domain, which holds one token file per split.
+        tokenizer: the tokenizer that made the token files.
     """
 
     def __init__(self, settings: dict, tokens: dict[str, Path], tokenizer: Tokenizer) -> None:
@@ -41,30 +41,30 @@ class TrainingRows:
         self._validation: dict[str, list[dict[str, np.ndarray]]] = {}
 
     def seed(self, place: int) -> int:
-        """Return the seed of the task at ``place`` in the sequence (0 is the first)."""
+        """Return the seed of the task at position ``place`` of the sequence (from 0)."""
         return self._settings["seed"] * 1000 + place
 
     def stream(self, domain: str) -> PackedStream:
-        """Return the rows of a domain as its own task sees them, never sampled."""
+        """Return the rows of a domain in the order of its own task, without subword sampling."""
         return self._packed(domain, self.seed(self._place(domain)))
 
     def task(self, place: int, strategies: list[Strategy]) -> Stream:
-        """Return the rows that the task at ``place`` trains on, as the strategies mix them.
+        """Return the training rows of the task at ``place``, after the strategies have mixed them.
 
-        Where the run has ``subword_regularisation``, their segmentations are drawn at random.
+        With ``subword_regularisation`` the segmentation of every text is drawn at random.
         """
         sampled = bool(self._settings.get("subword_regularisation"))
-        domains = [self._settings["known_domain"], *self._settings["sequence"]]
+        domains = [self._settings["source_domain"], *self._settings["sequence"]]
 
         def own(domain: str) -> PackedStream:
             return self._packed(domain, self.seed(self._place(domain)), sampled)
 
         stream: Stream = own(self._settings["sequence"][place])
-        if trace := self._settings.get("trace"):
-            other = self._packed(trace["domain"], self.seed(place), sampled)
-            stream = MixedStream(stream, other, trace["share"])
+        if mixture := self._settings.get("mixture"):
+            other = self._packed(mixture["domain"], self.seed(place), sampled)
+            stream = MixedStream(stream, other, mixture["share"])
         earlier = [own(domain) for domain in domains[: place + 1]]
-        # Joint training comes by all domains in every task, each time in another order.
+        # Joint training sees all domains in every task, each time in another order.
         offset = TASKS * (place + 1)
         every = [
             self._packed(domain, self.seed(offset + i), sampled) for i, domain in enumerate(domains)
@@ -74,7 +74,7 @@ class TrainingRows:
         return stream
 
     def loader(self, stream: Stream, done: int) -> DataLoader:
-        """Return this process's batches of a task from optimiser step ``done`` on."""
+        """Return the batches of this process for a task, beginning after ``done`` steps."""
         settings = self._settings
         count = settings["steps"] * settings["global_batch_size"]
         return DataLoader(
@@ -87,7 +87,7 @@ class TrainingRows:
                 ranks.count(),
             ),
             batch_size=settings["micro_batch_size"],
-            # A generator of its own: the loader must not draw from the model's random numbers.
+            # A separate generator, so that the loader does not advance torch's global one.
             generator=torch.Generator().manual_seed(settings["seed"]),
         )
 
@@ -98,12 +98,12 @@ class TrainingRows:
         return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
     def available(self) -> dict[str, int]:
-        """Return the number of training rows of each domain: the known one, then the tasks."""
-        domains = [self._settings["known_domain"], *self._settings["sequence"]]
+        """Return the number of training rows of each domain: the source domain, then the tasks."""
+        domains = [self._settings["source_domain"], *self._settings["sequence"]]
         return {domain: self.stream(domain).rows_per_epoch for domain in dict.fromkeys(domains)}
 
     def validation(self, domain: str) -> list[dict[str, np.ndarray]]:
-        """Return the rows that a domain is validated on; kept, as every validation reads them."""
+        """Return the validation rows of a domain (cached, since every validation reads them)."""
         if domain not in self._validation:
             self._validation[domain] = list(
                 evaluation_rows(
@@ -111,7 +111,7 @@ class TrainingRows:
                     self._settings["sequence_length"],
                     maximum_tokens=self._settings["validation_tokens"],
                     start_id=self._tokenizer.start_id,
-                    # Scored as in training, so that the two losses can be laid over each other.
+                    # The end token is scored, as in training: the two losses are comparable.
                     end_id=self._tokenizer.end_id,
                 )
             )
@@ -128,12 +128,11 @@ class TrainingRows:
             tokenizer = self._tokenizer
             if sampled:
                 drawn = Regularisation(**self._settings["subword_regularisation"])
-                stream = SampledStream(tokens, length, seed, tokenizer, drawn)
+                self._streams[key] = SampledStream(tokens, length, seed, tokenizer, drawn)
             else:
-                stream = PackedStream(
+                self._streams[key] = PackedStream(
                     tokens, length, seed, start_id=tokenizer.start_id, end_id=tokenizer.end_id
                 )
-            self._streams[key] = stream
         return self._streams[key]
 
     def _file(self, domain: str, split: str) -> TokenFile:

@@ -1,13 +1,14 @@
-"""Where the memory of a run goes, and what would fit when there is not enough."""
+"""The memory that a run needs, and the micro-batch that would fit when there is not enough."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch import nn
 from torch.optim import Optimizer
 
@@ -16,13 +17,13 @@ from jadapt.training.distributed.sharding import local
 from jadapt.training.kernels import cuda_graphs
 
 MEBIBYTE = 2**20
-# Fragments and the workspaces of libraries.
+# Fraction of the memory that is usable: the rest is lost to fragmentation and workspaces.
 USABLE = 0.92
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """Bytes that do not depend on the batch."""
+    """Memory in bytes that does not depend on the batch."""
 
     weights: int
     gradients: int
@@ -30,12 +31,12 @@ class Fixed:
 
     @property
     def total(self) -> int:
-        """Their sum."""
+        """The sum of the three."""
         return self.weights + self.gradients + self.optimiser
 
 
 def fixed(model: nn.Module, optimiser: Optimizer | None = None) -> Fixed:
-    """Return the bytes of a model in training; without an optimiser, those that AdamW will need."""
+    """Return the bytes of a model in training; without an optimiser, assume the state of AdamW."""
     parameters = list(model.parameters())
     trained = _bytes(p for p in parameters if p.requires_grad)
     states = [
@@ -52,23 +53,23 @@ def fixed(model: nn.Module, optimiser: Optimizer | None = None) -> Fixed:
 
 
 def rows_that_fit(capacity: int, peak: int, fixed_bytes: int, rows: int) -> int:
-    """Return an upper estimate of the rows of a micro-batch that fit: activations grow with them.
+    """Return an upper estimate of the rows per micro-batch that fit (activations grow with them).
 
     Args:
-        capacity: bytes of the device.
-        peak: bytes in use at the peak of the attempt that failed; what it asked for beyond them
-            is not known, so that fewer rows than returned may fit, and no more.
-        fixed_bytes: what does not depend on the batch.
-        rows: of the attempt.
+        capacity: memory of the device in bytes.
+        peak: peak memory in bytes of the attempt that failed. The size of the allocation that
+            failed is unknown, so fewer rows than returned may fit, but not more.
+        fixed_bytes: memory that does not depend on the batch.
+        rows: rows per micro-batch of the attempt.
     """
-    # The attempt filled the device, or nearly: a row takes at least its share of that.
+    # The attempt filled the device, or nearly, so a row needs at least this share of it.
     a_row = max(peak - fixed_bytes, capacity * USABLE - fixed_bytes, 1) / rows
     return max(0, min(rows - 1, int((capacity * USABLE - fixed_bytes) // a_row)))
 
 
 @contextmanager
-def named(settings: dict, module: LightningModule, trainer: Trainer) -> Iterator[None]:
-    """Turn the device's running out of memory into one line that says what would fit."""
+def named(settings: dict, module: Any, trainer: Trainer) -> Iterator[None]:
+    """Turn an out-of-memory error of the device into a `UserError` that says what would fit."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -80,7 +81,7 @@ def named(settings: dict, module: LightningModule, trainer: Trainer) -> Iterator
 def out_of_memory(
     settings: dict, model: nn.Module | None, capacity: int, peak: int, step: int
 ) -> UserError:
-    """Return the error that names the micro-batch of a run and what would fit."""
+    """Return the error that names the micro-batch size of a run and one that would fit."""
     rows, length = settings["micro_batch_size"], settings["sequence_length"]
     sizes = fixed(model).total if model is not None else 0
     share = settings["global_batch_size"] // settings["devices"]
@@ -100,7 +101,7 @@ def out_of_memory(
 
 
 def device_memory() -> tuple[int, int]:
-    """Return the bytes of the device in use and the peak of this process; of the host on a CPU."""
+    """Return the total memory and the peak use of this process in bytes: GPU, or host on a CPU."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[1], cuda_graphs.peak_bytes()
     import psutil
@@ -111,6 +112,6 @@ def device_memory() -> tuple[int, int]:
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:
-    """Return the bytes of tensors on this device, tied ones once."""
+    """Return the bytes of tensors on this device, counting tied ones once."""
     tensors = map(local, tensors)
     return sum({t.data_ptr(): t.numel() * t.element_size() for t in tensors if t.numel()}.values())

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: losses, rates, norms, speed and memory."""
+"""The training log of a run: losses, learning rates, gradient norms, speed and memory."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MEBIBYTE = 2**20
 
 
 class StepLog(Callback):
-    """Writes a line of ``train.jsonl`` every few steps.
+    """Writes one line of ``train.jsonl`` every ``interval`` steps.
 
-    Losses are means over the steps since the line before, in nats a token. ``training_seconds``
-    counts time inside steps only, over all the attempts of a run that was killed and went on.
+    Losses are means over the steps since the previous line, in nats per token. ``training_seconds``
+    counts time inside steps only, summed over all attempts of a run that was killed and resumed.
     """
 
     def __init__(self, path: Path, tokens_per_step: int, interval: int, task: str):
@@ -42,14 +42,14 @@ class StepLog(Callback):
         self.interval_seconds = 0.0
         self.last_loss = float("nan")
         self._started = 0.0
-        # Losses of micro-batches that may still be on their way from the device.
+        # Losses of micro-batches that may still be being copied from the device.
         self._coming: list[Reading] = []
         self._accumulation = 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to write the same lines."""
         self._collect()
-        # A checkpoint is written by one process: each goes on from the means over all of them.
+        # One process writes the checkpoint, and all resume from it: store the means over all.
         self.losses = ranks.mean(self.losses)
         return {
             "losses": list(self.losses),
@@ -58,14 +58,14 @@ class StepLog(Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint."""
+        """Restore the state from a checkpoint."""
         self.losses = list(state["losses"])
         self.training_seconds = state["training_seconds"]
         self.interval_seconds = state["interval_seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the lines after the checkpoint that this attempt goes on from."""
-        # A run that starts over measures its first line again.
+        """Drop the log lines after the checkpoint that this attempt resumes from."""
+        # A run that starts from the beginning measures its first line again.
         step = trainer.global_step
         kept = [line for line in read_log(self.path) if step and line["step"] <= step]
         if ranks.is_rank_zero():
@@ -79,7 +79,7 @@ class StepLog(Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop the clock; after an optimiser step, log if it is time."""
         self._accumulation = trainer.accumulate_grad_batches
@@ -87,7 +87,7 @@ class StepLog(Callback):
         step = trainer.global_step
         due = ended and (step % self.interval == 0 or step == trainer.max_steps)
         if due:
-            # The steps of a line end within its time, also where the device lags behind.
+            # Wait for the device, so that the time measured covers the steps of this line.
             pl_module.settle()
         seconds = time.perf_counter() - self._started
         self.training_seconds += seconds
@@ -98,12 +98,12 @@ class StepLog(Callback):
             self._write(trainer, pl_module)
 
     def _collect(self) -> None:
-        """Turn the losses of micro-batches into means of steps."""
+        """Average the losses of micro-batches per step."""
         values, self._coming = [reading.value() for reading in self._coming], []
         size = self._accumulation
         self.losses += [sum(values[i : i + size]) / size for i in range(0, len(values), size)]
 
-    def _write(self, trainer: Trainer, module: LightningModule) -> None:
+    def _write(self, trainer: Trainer, module: Any) -> None:
         step, tokens = trainer.global_step, len(self.losses) * self.tokens_per_step
         loss = ranks.mean([sum(self.losses) / len(self.losses)])[0]
         if not math.isfinite(loss):
@@ -143,7 +143,7 @@ class Validation(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure after an optimiser step when it is time."""
+        """Measure after every ``interval``-th optimiser step, and after the last."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         step = trainer.global_step
@@ -167,7 +167,7 @@ def append_line(path: Path, line: dict[str, Any]) -> None:
 
 
 def reset_peak_memory() -> None:
-    """Let `peak_memory_mib` count from now on, where the system can (Linux, CUDA)."""
+    """Start measuring `peak_memory_mib` from now on, where possible (Linux, CUDA)."""
     if torch.cuda.is_available():
         cuda_graphs.reset_peak()
     try:
@@ -183,8 +183,10 @@ def peak_memory_mib() -> float:
         return cuda_graphs.peak_bytes() / MEBIBYTE
     status = Path("/proc/self/status")
     if status.exists():
-        # In KiB; unlike getrusage's, this peak can be reset.
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1)) / 1024
+        # In KiB. Unlike getrusage's, this peak can be reset.
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if peak:
+            return int(peak[1]) / 1024
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEBIBYTE

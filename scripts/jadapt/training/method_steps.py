@@ -1,26 +1,26 @@
-"""Tells the method of each optimiser step, before anything else looks at the model."""
+"""Callback that informs the method of each optimiser step, before any other callback runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from jadapt.methods.base import Method
 
 
 class MethodSteps(Callback):
-    """Calls `Method.after_step`; ``validation_loss`` measures the task in nats a token."""
+    """Calls `Method.after_step`; ``validation_loss`` returns the task's loss in nats per token."""
 
     def __init__(self, method: Method, validation_loss: Callable[[], float]):
         self.method = method
         self.validation_loss = validation_loss
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Act after the last micro-batch of a step."""
+        """Call the method after the last micro-batch of a step."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         self.method.after_step(

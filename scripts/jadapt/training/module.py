@@ -1,4 +1,4 @@
-"""NeMo's Hugging Face module, fitted to this project: where it differs and why."""
+"""The Lightning module of a run: NeMo's Hugging Face module, with methods and strategies added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import seed_everything
@@ -15,16 +17,16 @@ from nemo.utils import decorators
 from torch.optim import Optimizer
 from transformers.utils import ModelOutput
 
-from jadapt.data.evaluation_rows import UNSCORED
 from jadapt.methods.base import Method
-from jadapt.methods.strategy import Batch, Context, Strategy
+from jadapt.methods.outputs import Outputs
+from jadapt.methods.strategy import Batch, Strategy
 from jadapt.training import checkpoints, precision
 from jadapt.training.async_scalars import Reading, Readings
 from jadapt.training.distributed import ranks, sharding
 from jadapt.training.kernels import Fast
 from jadapt.training.kernels.attention import Layout, without_mask
 from jadapt.training.kernels.compiling import compile_layers
-from jadapt.training.kernels.cross_entropy import headless, linear_cross_entropy
+from jadapt.training.kernels.cross_entropy import chunked_loss, headless
 from jadapt.training.kernels.cuda_graphs import Recorder
 from jadapt.training.kernels.projections import Group, fuse_projections
 
@@ -42,15 +44,21 @@ def _notice_without_waiting() -> Iterator[None]:
 
 
 class AdaptationModule(llm.HFAutoModelForCausalLM):
-    """A causal language model under training by one method and the strategies composed with it.
+    """A causal language model, trained by one method and the strategies composed with it.
 
-    The object lives as long as the process. Each run loads the
-    model anew (`begin_run`); each task of a run gets a new trainer and a new optimiser, and goes on
-    with the weights of the task before.
+    The object exists as long as the process. Each run loads the model anew (`begin_run`); each task
+    of a run gets a new trainer and a new optimiser and starts from the weights of the previous
+    task.
 
     Within an optimiser step the order is: accumulate the gradients of the micro-batches, unscale,
     all-reduce, project (`on_before_optimizer_step`), clip (`configure_gradient_clipping`), step.
     """
+
+    # Attributes of NeMo's, with their types. The model is None until the first task loads it.
+    model: Any
+    loss_fn: Callable
+    loss_buffer: list[torch.Tensor]
+    timestamp: float | None
 
     def __init__(self, model_directory: Path):
         with _notice_without_waiting():
@@ -59,17 +67,18 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
                 default_dtype=torch.float32,
                 use_linear_ce_loss=False,
             )
-        self.plain_loss = self.loss_fn
+        self.plain_loss: Callable = self.loss_fn
         self.fast = Fast()
         self.method: Method = Method({})
         self.strategies: Sequence[Strategy] = ()
-        self.context: Context | None = None
-        # Called when the model of a task is in place, before its optimiser is made.
+        # A `Context` from the preparation of the first task on.
+        self.context: Any = None
+        # Called when the model of a task is loaded, before its optimiser is created.
         self.prepare: Callable[[], None] = lambda: None
-        # Set for each task: what dropout draws must not depend on the tasks and attempts before.
+        # Set for each task, so that dropout does not depend on earlier tasks and attempts.
         self.task_seed = 0
         self.start_from: Path | None = None
-        # Set as each step passes; losses and norms in the log are of the data, without penalties.
+        # Updated in each step. The logged losses are those of the data, without penalties.
         self.readings = Readings()
         self.applied_learning_rate = math.nan
         self._groups: list[Group] = []
@@ -83,36 +92,37 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         strategies: Sequence[Strategy],
         settings: dict | None = None,
     ) -> None:
-        """Forget the model of the run before; the next task loads its own, for ``method``.
+        """Drop the model of the previous run; the next task will load it anew for ``method``.
 
-        ``settings`` are the run's; of them ``precision`` and ``fast`` are read here.
+        ``settings`` are those of the run; only ``precision`` and ``fast`` are read here.
         """
         self.default_dtype = precision.dtype((settings or {}).get("precision", "32-true"))
         self.fast = Fast.of(settings or {})
-        self.loss_fn = self._chunked_loss if self.fast.cross_entropy_chunk else self.plain_loss
+        chunk = self.fast.cross_entropy_chunk
+        self.loss_fn = partial(chunked_loss, self, chunk) if chunk else self.plain_loss
         self.readings = Readings()
         self._forget_recordings()
         self.model = None
         self._groups = []
-        # What NeMo and Lightning left on this object holds the optimiser, and that the weights.
+        # Attributes that NeMo and Lightning set here keep the optimiser alive, and so the weights.
         self.__dict__.pop("configure_optimizers", None)
         self.optim = self._trainer = None
         self.model_name = str(model_directory)
         self.context = None
         self.start_from = None
-        # NeMo's sums for its log, of a run that may have ended in the middle of a step.
+        # Reset NeMo's running sums; the previous run may have ended in the middle of a step.
         self.loss_buffer, self.n_tok, self.timestamp = [], 0, None
         self.method, self.strategies = method, strategies
         self.model_transform = method.transform()
 
     def configure_model(self) -> None:
-        """Load the weights and add the method's parameters, once a run; prepare the task.
+        """Load the weights and add the method's parameters, once per run; prepare the task.
 
-        Called by the trainer: NeMo's transforms freeze everything unless a trainer is fitting.
+        Called by the trainer: outside of ``fit``, NeMo's transforms would freeze all weights.
         """
         fresh = self.model is None
         if fresh:
-            # What the transform draws is part of the run: the same in a process of many runs.
+            # So that the initial values of new parameters do not depend on earlier runs.
             torch.manual_seed(self.task_seed)
             super().configure_model()
             # With a key-value cache transformers drops the mask that keeps packed documents apart.
@@ -121,16 +131,16 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
                 self.method.restore(self.model, self.start_from)
             if self.fast.compile_layers:
                 compile_layers(self.model, self.fast.activation_budget)
-        # The trainer moves it there too, but only after what is prepared has been computed.
+        # The trainer also does this, but only after `prepare` has used the model.
         self.model.to(self.trainer.strategy.root_device)
         if self.fast.fuse_projections and fresh:
             self._groups = fuse_projections(self.model)
         for group in self._groups:
             group.attach()
         self.prepare()
-        # After the method has prepared the task, which may add parameters.
+        # Only now, since `prepare` lets the method add parameters for the task.
         self._forget_recordings()
-        if self.fast.cuda_graphs and self.method.fixed_in_task:
+        if self.fast.cuda_graphs and self.method.static_graph:
             self._recorder = Recorder(self._compute, self.model.parameters())
 
     def _forget_recordings(self) -> None:
@@ -139,13 +149,13 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         self._recorder = None
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Look at the positions while they are on the host, where nothing waits for it."""
+        """Compute the layout of documents while the positions are still on the host."""
         if not self.training:
             return batch
         if self.fast.flash_attention:
             self._layout = self._layout_of(batch)
         if self.trainer.strategy.root_device.type == "cuda":
-            # From other memory the copy would wait for the step before.
+            # A copy from memory that is not pinned would wait for the previous step.
             batch = {name: values.pin_memory() for name, values in batch.items()}
             self._layout = self._layout.pinned()
         return batch
@@ -154,14 +164,14 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         return Layout.of(batch["position_ids"], self.model, self.trainer.precision)
 
     def on_train_start(self) -> None:
-        """Start the random numbers of a task afresh; a resumed task has those of its checkpoint."""
+        """Seed the random generators of a task; a resumed task has those of its checkpoint."""
         if self.trainer.global_step == 0:
             seed_everything(ranks.own_seed(self.task_seed), verbose=False)
 
     def log(self, name: str, value: float | torch.Tensor, **options: object) -> None:
-        """Hand NeMo's numbers to a progress bar, if there is one; `meters` writes the log.
+        """Pass NeMo's numbers to the progress bar, if there is one; `meters` writes the log.
 
-        Lightning would copy each to the device, and wait for it there.
+        Without a bar they are dropped: Lightning would copy each to the device and wait for it.
         """
         if self.trainer.progress_bar_callback is not None:
             super().log(name, value, **options)
@@ -169,46 +179,54 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
     def training_step(
         self, batch: Batch, batch_idx: int | None = None, context_parallel: bool = False
     ) -> torch.Tensor:
-        """Return the loss of a micro-batch with the penalties of the strategies.
+        """Return the loss of a micro-batch plus the penalties of the strategies.
 
-        Every row of training is full, so that the mean over a step's micro-batches is the mean over
+        All training rows are full, so the mean over the micro-batches of a step is the mean over
         its tokens, however the step is divided.
 
-        Does what NeMo's step does, but for asking the device for its loss, and its padding, at
-        once: the device would have nothing to do until it has answered and is given more.
+        This does the same as NeMo's training step, except that it does not read the loss and the
+        amount of padding immediately: the device would be idle until the host has them.
         """
         if self.timestamp is None:
             self.timestamp = time.perf_counter()
         layout = self._layout.to(batch["labels"].device)
-        compute = self._recorder or self._compute
-        loss = compute(layout.added_to(batch), whole_rows=layout.whole_rows)
+        given, outputs = layout.added_to(batch), None
+        if self._recorder is None:
+            loss, outputs = self._computed(given, layout.whole_rows)
+        else:
+            loss = self._recorder(given, whole_rows=layout.whole_rows)
         self.loss_buffer.append(loss.detach())
         self.n_tok += batch["labels"].numel()
         self._layout = Layout()
-        # By now the device has work, so that it does not wait while older numbers are read.
+        # The device has been given work by now, so reading older values does not leave it idle.
         self.settle()
         self.readings.loss(loss, self.trainer.global_step + 1)
         if not loss.is_cuda:
             self.settle()
         for strategy in self.strategies:
-            penalty = strategy.penalty(self.context)
+            penalty = strategy.penalty(self.context, batch, outputs)
             if penalty is not None:
                 loss = loss + penalty
         return loss
 
     def _compute(self, batch: Batch, whole_rows: bool) -> torch.Tensor:
-        """Return the mean loss of a batch, in nats a token."""
+        """Return the mean loss of a batch, in nats per token."""
+        return self._computed(batch, whole_rows)[0]
+
+    def _computed(self, batch: Batch, whole_rows: bool) -> tuple[torch.Tensor, Outputs]:
+        """Return the mean loss of a batch, in nats per token, and what it was computed from."""
         before = self._layout
         self._layout = Layout(whole_rows, batch.get("boundaries"))
         try:
             inputs = {name: batch[name] for name in ("input_ids", "position_ids")}
-            logits = self.forward(inputs).logits
-            return self.loss_fn(logits.flatten(0, 1), batch["labels"].flatten())
+            values = self.forward(inputs).logits.flatten(0, 1)
+            outputs = Outputs.of(self.model, values, self.fast.cross_entropy_chunk)
+            return self.loss_fn(values, batch["labels"].flatten()), outputs
         finally:
             self._layout = before
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Return the mean loss of a batch in nats a token, in the precision of the run."""
+        """Return the mean loss of a batch in nats per token, in the precision of the run."""
         layout = Layout()
         if self.fast.flash_attention:
             layout = self._layout_of(batch)
@@ -216,7 +234,7 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             return self._compute(layout.added_to(batch), layout.whole_rows)
 
     def forward(self, batch: Batch, num_logits_to_keep: int | None = None) -> ModelOutput:
-        """Run the model; with a chunked cross-entropy the output layer is left to the loss."""
+        """Run the model; with a chunked cross-entropy, the loss applies the output layer."""
         with ExitStack() as changes:
             layout = self._layout.to(self.model.device)
             if not layout.masked:
@@ -225,26 +243,17 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
                 changes.enter_context(headless(self.model))
             return super().forward(layout.added_to(batch), num_logits_to_keep)
 
-    def _chunked_loss(
-        self, hidden: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Take the place of NeMo's loss, which is given what `forward` returns: (N, width)."""
-        if mask is not None:
-            labels = labels.masked_fill(mask.flatten() == 0, UNSCORED)
-        weight = self.model.get_output_embeddings().weight
-        return linear_cross_entropy(hidden, weight, labels, self.fast.cross_entropy_chunk)
-
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Let the strategies change the gradient; it is unscaled and all-reduced by now."""
+        """Let the strategies change the gradient, which is already unscaled and all-reduced."""
         self._close_nemo_log(optimizer)
         for strategy in self.strategies:
             strategy.project(self.context, self.trainer.global_step + 1)
 
     def _close_nemo_log(self, optimizer: Optimizer) -> None:
-        """End NeMo's log of a step, which nobody reads.
+        """Finish NeMo's own log of the step.
 
-        It would make several processes wait for each other twice a step, and fails where the model
-        is divided.
+        With several processes it is skipped: it would synchronise them twice per step, and it fails
+        when the model is sharded.
         """
         if ranks.count() == 1:
             super().on_before_optimizer_step(optimizer)
@@ -252,8 +261,10 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             self.loss_buffer, self.n_tok = [], 0
 
     def optimizer_step(self, *arguments: object, **options: object) -> None:
-        """Step, and forget the gradients, which Lightning would keep until after the next forward
-        pass: their memory is then there for activations."""
+        """Take the optimiser step, and free the gradients.
+
+        Lightning would keep them during the next forward pass, whose activations need the memory.
+        """
         super().optimizer_step(*arguments, **options)
         for optimizer in self.trainer.optimizers:
             optimizer.zero_grad()
@@ -264,8 +275,11 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the global norm as Lightning would; keep the norm from before and the rate for the
-        log (the schedule moves on before the step is logged)."""
+        """Clip the global gradient norm as Lightning would.
+
+        The norm before clipping and the learning rate are kept for the log, since the schedule
+        advances before the step is logged.
+        """
         self.applied_learning_rate = float(optimizer.param_groups[0]["lr"])
         limit = gradient_clip_val or math.inf
         norm = sharding.clip_gradients(sharding.parameters_of(optimizer), limit)
@@ -274,29 +288,31 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
             self.settle()
 
     def settle(self) -> None:
-        """Look at the numbers noted so far: when more work is under way, and before any is used.
+        """Read the losses and norms recorded so far.
+
+        Called when the device has further work, and before any of the values is used.
 
         Raises:
-            Diverged: one is not finite.
+            Diverged: one of them is not finite.
         """
         self.readings.settle(getattr(self.trainer.precision_plugin, "scaler", None) is not None)
 
     @property
     def gradient_norm(self) -> float:
-        """The norm of the newest gradient that was looked at, before it was clipped."""
+        """The newest gradient norm that was read, before clipping."""
         return self.readings.gradient_norm
 
     def take_losses(self) -> list[Reading]:
-        """Return the losses of the micro-batches since the last call, in nats a token."""
+        """Return the losses of the micro-batches since the last call, in nats per token."""
         return self.readings.take_losses()
 
-    def measures(self) -> dict[str, float]:
-        """Return what the strategies say of the step just taken, each number under its name.
+    def measures(self) -> dict[str, float | None]:
+        """Return the strategies' measurements of the last step, by name.
 
-        With a loss scale also that, and the steps of the run that it made skip.
+        With a loss scaler, these include the scale and the number of steps that it has skipped.
         """
         scale = precision.scale(self.trainer.precision_plugin)
-        scaling = {} if scale is None else {
+        scaling: dict[str, float | None] = {} if scale is None else {
             "loss_scale": scale, "skipped_steps": self.readings.skipped_steps,
         }  # fmt: skip
         return scaling | {
@@ -306,9 +322,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         }
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Keep what the method trains only, with the state of the random generators.
+        """Save only what the method trains, and the states of the random generators.
 
-        Frozen weights stand in the base model's folder already.
+        Frozen weights are already stored in the folder of the base model.
         """
         self.settle()
         with sharding.gathered(self.model, trained_only=True):
@@ -317,9 +333,9 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
         checkpoints.count_batch(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Take back the state of the random generators."""
+        """Restore the states of the random generators."""
         checkpoints.set_random_states(checkpoint["random_states"][ranks.rank()])
 
     def load_state_dict(self, state_dict: dict, strict: bool = True, assign: bool = False) -> None:
-        """Load what `on_save_checkpoint` kept."""
+        """Load the parameters that `on_save_checkpoint` saved."""
         self.method.load_state(self.model, sharding.like_parameters(self.model, state_dict))

@@ -1,4 +1,4 @@
-"""Lightning's precision plugins, fitted to models that are loaded in the precision they train in.
+"""Lightning's precision plugins, adapted to models that are loaded in their training precision.
 
 ``32-true``, ``bf16-true``: weights, gradients, optimiser and arithmetic in one type.
 ``bf16-mixed``, ``16-mixed``: weights and optimiser in float32, matrix products in 16 bits; float16
@@ -19,8 +19,8 @@ BF16_CAPABILITY = (8, 0)
 class LoadedInHalf(HalfPrecision):
     """bf16-true for a model whose weights are bfloat16 already.
 
-    Lightning's own would also round the frequencies of the rotary positions, which are float32 in
-    every published model, and with them the positions of distant tokens.
+    Lightning's own plugin would also round the rotary frequencies, which are float32 in every
+    published model, and would thereby blur the positions of distant tokens.
     """
 
     def convert_module(self, module: torch.nn.Module) -> torch.nn.Module:
@@ -29,12 +29,12 @@ class LoadedInHalf(HalfPrecision):
 
 
 def dtype(precision: str) -> torch.dtype:
-    """Return the type that weights are loaded in."""
+    """Return the data type in which weights are loaded."""
     return torch.bfloat16 if precision == "bf16-true" else torch.float32
 
 
 def check(settings: dict) -> None:
-    """Raise a `UserError` when the hardware cannot do the ``precision`` of a run."""
+    """Raise a `UserError` when the hardware does not support the ``precision`` of a run."""
     precision = settings["precision"]
     if settings["accelerator"] == "cpu":
         if precision == "16-mixed":
@@ -67,6 +67,6 @@ def plugin(precision: str, accelerator: str) -> Precision:
 
 
 def scale(plugin: Precision) -> float | None:
-    """Return the factor of the loss, or None where there is none."""
+    """Return the present loss scale, or None without a loss scaler."""
     scaler = getattr(plugin, "scaler", None)
     return None if scaler is None else scaler.get_scale()

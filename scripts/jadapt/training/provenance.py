@@ -1,4 +1,4 @@
-"""Where a run comes from, and whether the work of an earlier attempt may be taken up."""
+"""The provenance of a run, and whether it may resume the work of an earlier attempt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FINGERPRINT = "fingerprint.json"
 
 
 def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
-    """Return everything that decides the result of a run: settings, inputs and code, as hashes."""
+    """Return everything that determines the result of a run: settings, inputs, code (as hashes)."""
     return {
         "settings": settings,
         "model": checksums.digest(model / "model.safetensors"),
@@ -43,10 +43,10 @@ def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold the lock of a run; a second process for the same run is refused. Of the processes of a
-    run on several devices the first one holds it.
+    """Hold the lock of a run, so that no second process trains the same run; in a run on several
+    devices rank 0 holds it.
 
-    A workflow that was killed may leave a training process behind. Two of them would write the
+    A workflow that was killed may leave a training process behind. Two of them would write to the
     same checkpoints.
 
     Raises:
@@ -69,21 +69,21 @@ def alone(directory: Path) -> Iterator[None]:
         stream.truncate(0)
         stream.write(_whereabouts())
         stream.flush()
-        # The lock ends with the process, however it ends; the file stays and means nothing.
+        # The lock is released when the process ends, however it ends; the file itself stays.
         yield
 
 
 def _whereabouts() -> str:
-    """Name this process in words by which another host's user can find and stop it."""
+    """Describe this process so that a user on another host can find and stop it."""
     job = os.environ.get("SLURM_JOB_ID")
     where = f"process {os.getpid()} on {platform.node()}"
     return f"{where} (SLURM job {job}: scancel {job})" if job else where
 
 
 def claim(directory: Path, expected: dict) -> None:
-    """Keep the checkpoints in ``directory`` if they belong to this very run, else start afresh."""
+    """Keep the checkpoints in ``directory`` if they have this fingerprint; delete others."""
     path = directory / FINGERPRINT
-    # A round trip through JSON, so that tuples and lists compare alike.
+    # A round trip through JSON, which turns tuples into lists.
     expected = json.loads(json.dumps(expected))
     if path.exists() and read_json(path) == expected:
         print(f"going on from {directory}", file=sys.stderr)
@@ -95,7 +95,7 @@ def claim(directory: Path, expected: dict) -> None:
 
 
 def describe(settings: dict) -> dict:
-    """Return the description of a run that is the same for every method."""
+    """Return the part of ``run.json`` that does not depend on the method."""
     return {
         "settings": settings,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
@@ -106,7 +106,7 @@ def describe(settings: dict) -> dict:
 
 
 def device(count: int = 1) -> str:
-    """Name the accelerator, or the processor and the threads used on it, and how many there are."""
+    """Name the GPU, or the processor and its number of threads, with the number of devices."""
     times = f"{count} x " if count > 1 else ""
     if torch.cuda.is_available():
         return times + torch.cuda.get_device_name()

@@ -1,4 +1,4 @@
-"""One run: a method and a seed, through the whole sequence of tasks, resumable at any point."""
+"""One run: a method with one seed, trained on all tasks in order; resumable at any point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
-from jadapt.config import parallelism
+from jadapt.config import composition, parallelism
 from jadapt.core import checksums
 from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, read_json, write_json
@@ -35,13 +35,13 @@ from jadapt.training.trainer import Trainer, trainer
 REPORT = "finished.json"
 LOG = "train.jsonl"
 NOTES = "strategy{index}.safetensors"
-# What the strategies noted before the first task; no domain has such a name.
+# Folder of the strategies' state before the first task; no domain has such a name.
 BEFORE = "0-known"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes; ``tokens[domain]`` holds a folder a split."""
+    """The paths that a run reads and writes; ``tokens[domain]`` holds one folder per split."""
 
     model: Path
     tokens: dict[str, Path]
@@ -50,16 +50,16 @@ class Places:
 
 
 class Run:
-    """Trains one method and seed through its tasks.
+    """Trains one method with one seed on its tasks in order.
 
-    Work in progress lives under ``places.checkpoints``: a folder a task with periodic checkpoints,
-    the log, and, once the task is done, its model and what the strategies noted, all sealed. A run
-    that is started again finds the first unfinished task and its newest sound checkpoint, and ends
-    with the same weights and the same log.
+    Work in progress is kept under ``places.checkpoints``, in one folder per task: periodic
+    checkpoints, the log and, once the task is finished, its model and the state of the strategies,
+    with checksums. A run that is started again continues with the first unfinished task from its
+    newest sound checkpoint, and ends with the same weights and the same log.
 
     Raises:
-        UserError: the method or a strategy does not fit the model or the data, or the model or the
-            data have changed since they were written.
+        UserError: the method or a strategy does not fit the model or the data, or the files of the
+            model or the data have changed since they were written.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Run:
         check_devices(settings)
         precision.check(settings)
         parallelism.check(settings)
+        composition.check_fast(settings)
         self.settings = settings
         self.places = places
         self.module = module
@@ -80,12 +81,12 @@ class Run:
         try:
             self.method.check(AutoConfig.from_pretrained(places.model, local_files_only=True))
             for strategy in self.strategies:
-                strategy.check(self.rows.available())
+                strategy.check(self.rows.available(), settings)
         except UserError as error:
             raise UserError(f"methods.{settings['run']}.{error}") from None
 
     def train(self) -> dict:
-        """Train every task; return what ``run.json`` says of them: sizes, steps and seconds."""
+        """Train every task; return their part of ``run.json``: sizes, steps, tokens, seconds."""
         torch.set_num_threads(self.settings["threads"])
         make_deterministic(self.settings["accelerator"], Fast.of(self.settings).deterministic)
         lightning.pytorch.seed_everything(self.settings["seed"], verbose=False)
@@ -103,7 +104,7 @@ class Run:
         }
 
     def publish(self) -> None:
-        """Move the models and the log of all tasks to the output folder; one process does."""
+        """Copy the models and the log of all tasks to the output folder (rank 0 does)."""
         ranks.on_rank_zero(self._publish)
 
     def _publish(self) -> None:
@@ -119,7 +120,7 @@ class Run:
                 stream.write((self._folder(task) / LOG).read_text(encoding="utf-8"))
 
     def _task(self, place: int, task: str) -> dict:
-        """Train one task, or take up its result when an earlier attempt finished it."""
+        """Train one task, or load its result if an earlier attempt has finished it."""
         folder = self._folder(task)
         if ranks.on_rank_zero(lambda: self._finished(folder)):
             self.module.start_from = folder / "model"
@@ -132,18 +133,18 @@ class Run:
         return report
 
     def _keep(self, folder: Path, report: dict) -> None:
-        """Write the model and the report of a finished task, and what the strategies noted."""
+        """Write the model and the report of a finished task, and the state of the strategies."""
         shutil.rmtree(folder / "model", ignore_errors=True)
         self.method.save(self.module.model, folder / "model")
         checksums.seal_folder(folder / "model")
         self._save_notes(folder)
         write_json(folder / REPORT, report)
-        # The seal comes last: a task is either finished, with all that follows from it, or not.
+        # The checksums are written last: a task counts as finished only when all its files exist.
         notes = [path.name for path in folder.glob(NOTES.format(index="*"))]
         checksums.seal_folder(folder, [REPORT, LOG, *notes])
 
     def _finished(self, folder: Path) -> bool:
-        """Tell whether a task's results are there, as they were written; drop them if damaged."""
+        """Tell whether a task is finished and its files are intact; invalidate damaged ones."""
         if not (folder / checksums.FOLDER_RECORD).exists():
             return False
         reason = checksums.folder_fault(folder) or checksums.folder_fault(folder / "model")
@@ -170,7 +171,7 @@ class Run:
         optimiser_module(settings).connect(module)
         fitting = self._trainer(
             [
-                # First: whatever is logged, validated or saved after a step includes it.
+                # First, so that logs, validation and checkpoints include what the method does here.
                 MethodSteps(self.method, partial(self._loss_on, task)),
                 step_log,
                 meters.Validation(
@@ -185,11 +186,11 @@ class Run:
                 train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
                 ckpt_path=str(resume) if resume else None,
             )
-        # Lightning leaves the model on the CPU, and a Fisher or an evaluation may follow.
+        # Lightning moves the model to the CPU, but estimating Fisher information may follow.
         module.model.to(fitting.strategy.root_device)
         trainable = self.method.trainable_count(module.model)
         self.method.end_task(module.model, place + 1)
-        # What is noted serves the tasks that follow.
+        # The state that strategies keep of a task is only needed by later tasks.
         if place + 1 < len(settings["sequence"]):
             for strategy in self.strategies:
                 strategy.end_task(module.context, task)
@@ -208,11 +209,11 @@ class Run:
         return trainer(self.settings, callbacks)
 
     def _prepare(self, place: int) -> None:
-        """Tell method and strategies of the task; before the first, of the language known so far.
+        """Inform the method and the strategies of a task; before the first, of the source domain.
 
-        The model is that of the end of the task before, also when the task is then resumed.
+        The model is as at the end of the previous task, also if the task is resumed afterwards.
         """
-        module, known = self.module, self.settings["known_domain"]
+        module, known = self.module, self.settings["source_domain"]
         domains = [known, *self.settings["sequence"]]
         module.context = Context(
             model=module.model,
@@ -236,7 +237,7 @@ class Run:
 
     def _validate(self, task: str) -> dict[str, float]:
         losses = {"validation_loss": self._loss_on(task)}
-        known = self.settings["known_domain"]
+        known = self.settings["source_domain"]
         losses[f"{known}_validation_loss"] = (
             losses["validation_loss"] if known == task else self._loss_on(known)
         )
@@ -244,14 +245,15 @@ class Run:
 
     def _loss_on(self, domain: str) -> float:
         rows = self.rows.validation(domain)
-        # Compiling for a mask and without gradients would take longer than it saves.
+        # Compiling variants for masks and for no gradients would take longer than it saves.
         with torch.compiler.set_stance("force_eager"):
             loss = mean_loss(self.module.model, rows, self.settings["micro_batch_size"])
-        # Every process measures all rows; what a method decides by the loss is the same in all.
+        # All processes use the same value, so a method that decides by it decides alike in all.
         return ranks.mean([loss])[0]
 
     def _note_known(self, known: str) -> None:
-        """Let the strategies note the known language, once: a Fisher takes a while."""
+        """Let the strategies record their state of the source domain, or load it if it was saved
+        before (estimating Fisher information takes a while)."""
         folder = self.places.checkpoints / BEFORE
         if ranks.on_rank_zero(lambda: checksums.folder_fault(folder)) is None:
             self._load_notes(folder)

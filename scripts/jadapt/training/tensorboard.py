@@ -1,7 +1,7 @@
-"""Event files for TensorBoard beside the logs of training, where a study asks for them.
+"""TensorBoard event files of the training logs, for studies with ``tensorboard: true``.
 
-The setting decides no result, so it is no part of a run's settings: the workflow hands it to its
-jobs in the environment, and switching it on or off trains nothing again.
+The option does not affect results, so it is not one of a run's settings: the workflow passes it to
+its jobs as an environment variable, and switching it on or off causes no new training.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ VARIABLE = "JADAPT_TENSORBOARD"
 
 
 def mirror(log: Path, line: dict[str, Any]) -> None:
-    """Write the numbers of a line of ``train.jsonl`` as scalars, if there is a folder for them.
+    """Write the numbers of a line of ``train.jsonl`` as scalars, if event files are wanted.
 
     Args:
-        log: the log, ``checkpoints/{run}/seed{seed}/{task}/train.jsonl``; what follows
-            ``checkpoints`` becomes the name of the curve.
+        log: the log, ``checkpoints/{run}/seed{seed}/{task}/train.jsonl``; the part of the path
+            after ``checkpoints`` becomes the name of the curve.
         line: ``step`` and any numbers.
     """
     folder = os.environ.get(VARIABLE)
@@ -31,7 +31,7 @@ def mirror(log: Path, line: dict[str, Any]) -> None:
     for name, value in line.items():
         if name not in ("step", "task") and isinstance(value, int | float):
             writer.add_scalar(name, value, line["step"])
-    # A killed run keeps what it has shown.
+    # Flushed after every line, so that a killed run keeps its curves.
     writer.flush()
 
 

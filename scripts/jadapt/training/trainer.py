@@ -1,4 +1,4 @@
-"""NeMo's trainer as a run needs it, on one device or on several."""
+"""NeMo's trainer, configured for a run on one device or several."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from jadapt.training.distributed.sharding import ShardedStrategy
 
 
 class Trainer(nl.Trainer):
-    """NeMo's, without its record of how it was made: that is a deep copy of the arguments, and the
-    callbacks lead to the model, which would be there twice from the second task on."""
+    """NeMo's trainer without the record of its constructor arguments.
+
+    The record is a deep copy. The callbacks refer to the model, so from the second task on there
+    would be a second copy of the model in memory."""
 
     def io_init(self, **arguments: Any) -> fiddle.Config:
         """Record nothing."""
@@ -31,7 +33,7 @@ def trainer(settings: dict, callbacks: list) -> Trainer:
     """Build the trainer of one task.
 
     Raises:
-        UserError: it would take other rows a step than the study's ``global_batch_size``.
+        UserError: a step would not have ``global_batch_size`` rows.
     """
     accumulation = settings["global_batch_size"] // (
         settings["micro_batch_size"] * settings["devices"]
@@ -40,7 +42,7 @@ def trainer(settings: dict, callbacks: list) -> Trainer:
         accelerator=settings["accelerator"],
         devices=settings["devices"],
         strategy=strategy(settings),
-        # The sampler of the rows deals them to the processes; see `TrainingRows.loader`.
+        # `TrainingRows.loader` distributes the rows among the processes itself.
         use_distributed_sampler=False,
         max_steps=settings["steps"],
         accumulate_grad_batches=accumulation,
@@ -53,8 +55,8 @@ def trainer(settings: dict, callbacks: list) -> Trainer:
         enable_progress_bar=sys.stderr.isatty(),
         plugins=[
             checkpoints.SealedCheckpointIO(),
-            # Not Lightning's own reading of SLURM's variables, which wants a task a device and
-            # ignores the signal that a time limit is announced with.
+            # Keeps Lightning from detecting SLURM: it would expect one SLURM task per device, and
+            # ignore the signal that announces a time limit.
             LightningEnvironment(),
             precision.plugin(settings["precision"], settings["accelerator"]),
         ],
@@ -65,7 +67,7 @@ def trainer(settings: dict, callbacks: list) -> Trainer:
 
 
 def strategy(settings: dict) -> str | Strategy:
-    """Return Lightning's strategy for the devices of a run, or its name for it."""
+    """Return Lightning's strategy for the devices of a run, or the name of one."""
     chosen = parallelism.kind(settings)
     if chosen is None:
         return "auto"

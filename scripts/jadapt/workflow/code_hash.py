@@ -21,17 +21,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 from jadapt.core.files import atomic
 from jadapt.core.paths import PACKAGE, SCRIPTS
 
 # Declarations of registered classes, and arguments of pydantic's Field, that only readers see.
-PRESENTATION = frozenset({"label", "family", "look", "summary", "paragraph", "citation"})
+PRESENTATION = frozenset({
+    "label", "family", "order", "look", "summary", "paragraph", "paragraph_after", "citation",
+    "bibtex", "proper_name", "stores", "processes", "benchmarked",
+})  # fmt: skip
 DOCUMENTATION = frozenset({"description", "title", "examples"})
 # Parsing the package takes half a second, in each call of Snakemake.
 CACHE = Path(".cache/code_hash.json")
 # Of the entries in the cache; to be raised when what is left out of a checksum changes.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ def _is_type_checking(test: ast.expr) -> bool:
 class _WithoutDocumentation(ast.NodeTransformer):
     """Drops docstrings, imports for type checkers, and what describes a field of a model."""
 
-    def _body(self, node: ast.AST) -> ast.AST:
+    def _body(self, node: Any) -> ast.AST:
         self.generic_visit(node)
         body = node.body
         if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
@@ -185,7 +189,7 @@ class _WithoutDocumentation(ast.NodeTransformer):
 
     visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _body
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
         return node.orelse if _is_type_checking(node.test) else node
 

@@ -34,6 +34,7 @@ from jadapt.workflow.preloaded import ANSWER, FOLDER, GO, THREADS, peer, read_li
 FREE = THREADS | {
     "_", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "TMP", "TEMP", "TEMPDIR", "CUDA_VISIBLE_DEVICES",
 }  # fmt: skip
+NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
 PR_SET_PDEATHSIG = 1
 
 
@@ -45,14 +46,16 @@ def serve(modules: Iterable[str]) -> str:
     """
     environment = dict(os.environ)
     # torch would ask the driver whether there are GPUs, and a child could not use them any more.
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    os.environ[NVML] = "1"
     for name in modules:
         try:
             importlib.import_module(name)
         except ImportError as error:
             print(f"{name}: not imported ({error})", file=sys.stderr)
     # What the imports have set stays, as it would in a process that did them itself.
-    del os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"]
+    del os.environ[NVML]
+    if NVML in environment:
+        os.environ[NVML] = environment[NVML]
     if threading.active_count() > 1:
         # A fork has none of them, and whatever locks they held.
         sys.exit(f"error: threads run after the imports: {threading.enumerate()}")

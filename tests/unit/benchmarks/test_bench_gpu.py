@@ -124,8 +124,8 @@ def test_a_case_that_fails_costs_no_other_and_is_named(tmp_path, monkeypatch):
 def test_every_case_has_a_name_of_its_own_and_the_asked_for_methods_are_there():
     names = [case.name for case in gpu_cases.cases("qwen2_5_500m", gpu_cases.PARTS, 3)]
     assert len(names) == len(set(names))
-    assert {f"lora r{rank}" for rank in (4, 8, 16, 32, 64)} <= set(gpu_cases.METHODS)
-    assert {"sft", "dora", "houlsby", "prefix", "ewc", "gem"} <= set(gpu_cases.METHODS)
+    assert {f"lora r{rank}" for rank in (4, 8, 16, 32, 64)} <= set(gpu_cases.MEASURED)
+    assert {"sft", "dora", "houlsby", "prefix", "ewc", "gem"} <= set(gpu_cases.MEASURED)
     sizes = {
         (case.rows, case.length)
         for case in gpu_cases.cases("qwen2_5_500m", ["methods"], 1)

@@ -72,3 +72,40 @@ def test_the_lock_file_is_named_only_where_its_packages_are(tmp_path, monkeypatc
     lock.write_text(f"pytest=={version('pytest')} \\\n    --hash=sha256:0\nnumpy==0.1\n")
     assert code_version.lock(["pytest", "PyYAML"]) == sha256_file(lock)
     assert code_version.lock(["pytest", "numpy"]) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "is no git repository; clone the project"),
+        (FileNotFoundError("git"), "git is not installed"),
+        ("fatal: detected dubious ownership in repository at '/x'\nTo add", "safe.directory"),
+        ("fatal: bad config line 1", "fatal: bad config line 1"),
+    ],
+)
+def test_that_no_commit_is_known_is_said_with_the_reason(copy, monkeypatch, capsys, answer, words):
+    def git(*_):
+        if answer is None:
+            return str(copy.parent)
+        if isinstance(answer, str):
+            raise subprocess.CalledProcessError(128, "git", stderr=answer)
+        raise answer
+
+    monkeypatch.setattr(code_version, "_git", git)
+    code_version.note()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: results will name no commit of the code: ")
+    assert words in line
+    code_version.ARCHIVED.write_text(f"{HEAD}\n")
+    code_version.note()
+    assert capsys.readouterr().err == ""
+
+
+def test_variables_of_git_lead_to_no_other_repository(copy, monkeypatch):
+    head = repository(copy)
+    other = copy.parent / "other"
+    other.mkdir()
+    repository(other)
+    for name in ("GIT_DIR", "GIT_WORK_TREE"):
+        monkeypatch.setenv(name, str(other / ".git"))
+    assert code_version.commit() == head

@@ -176,3 +176,43 @@ def test_configuration_files_are_merged_as_snakemake_merges_them():
         "a": {"b": 1, "c": [3]}, "d": 1, "e": 2,
     }  # fmt: skip
     assert old["a"]["c"] == [1, 2]
+
+
+def _without(key):
+    def cut(manifest):
+        del manifest[key]
+        return manifest
+
+    return cut
+
+
+DAMAGES = {
+    "without tables": _without("tables"),
+    "without settings": _without("settings"),
+    "tables that are a list": lambda manifest: {**manifest, "tables": []},
+    "a table without checksum": lambda manifest: {**manifest, "tables": {"metrics": {}}},
+    "a table that is a word": lambda manifest: {**manifest, "tables": {"metrics": "x"}},
+    "a list": lambda manifest: [],
+    "null": lambda manifest: None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_manifest_that_is_not_as_it_was_released_is_gits(tmp_path, damage):
+    path = tmp_path / "manifest.json"
+    write_json(path, damage(example.write(tmp_path)))
+    with pytest.raises(UserError, match=rf"manifest\.json: .*; git checkout -- {path}"):
+        released.read(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.99])
+def test_a_manifest_that_was_cut_is_gits(tmp_path, share):
+    example.write(tmp_path)
+    path = tmp_path / "manifest.json"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(UserError, match=r"not valid JSON .*; git checkout -- "):
+        released.read(tmp_path)
+    path.write_bytes(b"\xff\xfe" + content)
+    with pytest.raises(UserError, match=r"not valid JSON .*; git checkout -- "):
+        released.read(tmp_path)

@@ -8,7 +8,8 @@ import pytest
 from snakemake.cli import get_argument_parser
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+DOCS = [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
+SOURCES = ["README.md", "CONTRIBUTING.md", *DOCS]
 SOURCES += [f"config/{path.name}" for path in (ROOT / "config").glob("*.yaml")]
 # At the beginning of a line, or of a comment; three dots stand for what the reader has in mind.
 COMMAND = re.compile(r"^(?:# +)?(snakemake (?:-|all).*)$", re.MULTILINE)

@@ -63,7 +63,7 @@ def test_metrics_follow_from_the_sums():
     tally.characters.update(hiragana=4, kanji=1)
     tally.correct.update(hiragana=1)
     tally.script_nats.update({"hiragana": 24 * math.log(2), "kanji": 6 * math.log(2)})
-    values = {name: value for name, value, _, _ in tally.metrics()}
+    values = {name: value for name, value, _, _ in likelihood.text_rows(tally)}
     assert values["bits_per_byte"] == pytest.approx(2)
     assert values["bits_per_character"] == pytest.approx(6)
     assert values["perplexity"] == pytest.approx(8)

@@ -11,10 +11,20 @@ from hypothesis.extra.numpy import arrays
 
 from jadapt.core.tables import METRICS
 from jadapt.evaluation import transfer
+from jadapt.evaluation.metrics.sequence import (
+    AverageBitsPerByte,
+    BackwardTransfer,
+    ForwardTransfer,
+)
 
 # Rows: before, after a, after b, after c. Columns: losses on a, b, c.
 MATRIX = np.array([[5.0, 6.0, 8.0], [2.0, 5.5, 7.0], [2.5, 3.0, 6.5], [3.0, 3.25, 4.0]])
 TASKS = ["a", "b", "c"]
+
+
+def measured(metric, matrix):
+    value, _ = metric().value(matrix)
+    return value
 
 
 def rows(matrix=MATRIX, tasks=TASKS, method="sft", seed=1):
@@ -28,11 +38,11 @@ def rows(matrix=MATRIX, tasks=TASKS, method="sft", seed=1):
 
 
 def test_measures_of_a_matrix_worked_out_by_hand():
-    assert transfer.average(MATRIX) == pytest.approx((3 + 3.25 + 4) / 3)
+    assert measured(AverageBitsPerByte, MATRIX) == pytest.approx((3 + 3.25 + 4) / 3)
     # a went from 2 to 3 and b from 3 to 3.25 by the end: both were forgotten.
-    assert transfer.backward_transfer(MATRIX) == pytest.approx((-1 - 0.25) / 2)
+    assert measured(BackwardTransfer, MATRIX) == pytest.approx((-1 - 0.25) / 2)
     # Before b was trained it had gone from 6 to 5.5, and c from 8 to 6.5: both were helped.
-    assert transfer.forward_transfer(MATRIX) == pytest.approx((0.5 + 1.5) / 2)
+    assert measured(ForwardTransfer, MATRIX) == pytest.approx((0.5 + 1.5) / 2)
 
 
 def test_rows_hold_the_measures_with_their_divisors():
@@ -50,9 +60,9 @@ def test_one_task_has_an_average_and_no_transfer():
     matrix = MATRIX[:2, :1]
     found = transfer.transfer_rows(rows(matrix, ["a"]), "known")
     assert found[["metric", "value"]].values.tolist() == [["average_bits_per_byte", 2.0]]
-    for measure in (transfer.backward_transfer, transfer.forward_transfer):
+    for measure in (BackwardTransfer, ForwardTransfer):
         with pytest.raises(ValueError, match="two tasks"):
-            measure(matrix)
+            measured(measure, matrix)
 
 
 def test_every_method_and_seed_has_its_own_matrix():
@@ -105,14 +115,14 @@ def test_measures_agree_with_their_sums(matrix):
     tasks = matrix.shape[1]
     backward = sum(matrix[j, j - 1] - matrix[tasks, j - 1] for j in range(1, tasks))
     forward = sum(matrix[0, j - 1] - matrix[j - 1, j - 1] for j in range(2, tasks + 1))
-    assert transfer.average(matrix) == pytest.approx(sum(matrix[tasks]) / tasks)
-    assert transfer.backward_transfer(matrix) == pytest.approx(backward / (tasks - 1), abs=1e-9)
-    assert transfer.forward_transfer(matrix) == pytest.approx(forward / (tasks - 1), abs=1e-9)
+    assert measured(AverageBitsPerByte, matrix) == pytest.approx(sum(matrix[tasks]) / tasks)
+    assert measured(BackwardTransfer, matrix) == pytest.approx(backward / (tasks - 1), abs=1e-9)
+    assert measured(ForwardTransfer, matrix) == pytest.approx(forward / (tasks - 1), abs=1e-9)
 
 
 @given(MATRICES, st.floats(-1, 1))
 def test_transfer_does_not_see_the_level_of_a_task(matrix, shift):
     moved = matrix.copy()
     moved[:, 0] += shift
-    for measure in (transfer.backward_transfer, transfer.forward_transfer):
-        assert measure(moved) == pytest.approx(measure(matrix), abs=1e-9)
+    for measure in (BackwardTransfer, ForwardTransfer):
+        assert measured(measure, moved) == pytest.approx(measured(measure, matrix), abs=1e-9)

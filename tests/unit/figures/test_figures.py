@@ -22,6 +22,7 @@ from jadapt.analysis import (
     tables,
     transfer_tables,
 )
+from jadapt.core import declarations
 from jadapt.core.errors import UserError
 from jadapt.core.files import sha256_file
 from jadapt.figures import drawing, heatmaps, metadata, pareto, style
@@ -33,6 +34,10 @@ TABLES = {
     "metrics", "efficiency", "curves", "corpora", "grid", "segmentation", "tokenizers", "claims",
     "card",
 }  # fmt: skip
+RUNS = [
+    "base", "sft", "lora", "dora", "houlsby", "prefix", "den", "replay", "l2", "ewc", "online_ewc",
+    "gem", "agem", "lora_replay", "lora_ewc", "joint",
+]  # fmt: skip
 STUDY = ["sft", "lora"], [1, 2], ["everyday"]
 LARGE = ["sft", "lora", "houlsby", "ewc", "replay"], [1, 2], ["everyday", "cloud", "devdocs"]
 SINGLE = ["sft", "lora"], [1], ["everyday"]
@@ -198,14 +203,15 @@ def test_methods_look_the_same_whoever_else_is_there():
 
 
 def test_looks_differ():
-    names = [*labels.METHODS, "lora_r4", "lora_r64", "replay_5"]
+    names = [*RUNS, "houlsby_replay", "houlsby_ewc", "lora_gem", "replay_ewc", "lora_replay_ewc"]
+    names += [f"lora_r{rank}" for rank in range(20)]
     looks = style.looks(names)
     assert len({(look.colour, look.marker) for look in looks.values()}) == len(names)
 
 
 def test_looks_of_a_panel_differ_without_colour():
     """Methods that share a panel keep apart in a grey print."""
-    for names in labels.families(labels.METHODS).values():
+    for names in labels.families(RUNS).values():
         looks = style.looks(names).values()
         assert len({look.marker for look in looks}) == len(names)
         assert len({str(look.dashes) for look in looks}) == len(names)
@@ -227,11 +233,36 @@ def test_a_run_is_named_by_its_parts(name, label, family):
     assert labels.family(name) == family
 
 
-def test_every_known_method_has_a_look_and_a_family():
-    assert set(style.LOOKS) == set(labels.METHODS)
-    families = labels.families(labels.METHODS)
-    assert sorted(name for names in families.values() for name in names) == sorted(labels.METHODS)
+def test_the_families_are_those_that_classes_may_declare():
+    assert tuple(labels.FAMILIES) == declarations.FAMILIES
+    families = labels.families(RUNS)
+    assert sorted(name for names in families.values() for name in names) == sorted(RUNS)
     assert labels.OTHER not in families
+
+
+def test_runs_stand_in_the_order_of_what_they_consist_of():
+    assert labels.in_order(["b_run", "lora_r4", "a_run", *reversed(RUNS)]) == [
+        *RUNS, "a_run", "b_run", "lora_r4",
+    ]  # fmt: skip
+    assert labels.in_order(["joint", "lora_ewc", "houlsby_gem", "agem"]) == [
+        "agem", "lora_ewc", "houlsby_gem", "joint",
+    ]  # fmt: skip
+
+
+def test_a_composition_looks_like_its_parts():
+    look, method, strategy = map(style.look_of, ("houlsby_gem", "houlsby", "gem"))
+    assert (look.marker, look.dashes) == (method.marker, method.dashes)
+    assert look.colour not in (method.colour, strategy.colour)
+    assert style.looks(["houlsby_gem"])["houlsby_gem"] == look
+    assert style.looks(["houlsby_gem", "lora_gem", "gem"])["houlsby_gem"] == look
+
+
+def test_a_look_that_another_has_is_not_used_twice(monkeypatch):
+    monkeypatch.setattr(labels.declared()["gem"], "look", style.look_of("agem"))
+    found = style.looks(["gem", "agem"])
+    assert found["gem"] != found["agem"]
+    with pytest.raises(UserError, match="more than a figure can tell apart"):
+        style.looks([f"run{number}" for number in range(80)])
 
 
 def test_tables_without_the_metric_are_named():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import plausible_example
+from jadapt.analysis import labels
 from jadapt.analysis.adapted_models import read_tables
 from jadapt.core.errors import UserError
 from jadapt.core.tables import CLAIMS
@@ -100,9 +101,9 @@ def test_a_large_drawing_becomes_a_picture(tmp_path):
         page.picture(tmp_path / "fig")
 
 
-@pytest.mark.parametrize("name", style.LOOKS)
+@pytest.mark.parametrize("name", [*labels.known_runs(), "lora_replay", "houlsby_gem"])
 def test_colours_show_on_a_dark_page(name):
-    colour = page.on_dark(style.LOOKS[name].colour)
+    colour = page.on_dark(style.look_of(name).colour)
     assert re.fullmatch("#[0-9a-f]{6}", colour)
     brightest = max(int(colour[at : at + 2], 16) for at in (1, 3, 5))
     assert brightest > 110

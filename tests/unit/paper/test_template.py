@@ -6,6 +6,7 @@ import jinja2
 import pytest
 from jinja2 import nodes
 
+from jadapt.analysis import labels
 from jadapt.analysis.markup import escape_typst
 from jadapt.analysis.printing import agreeing_digits, estimated, fixed, p_value, plain
 from jadapt.analysis.statistics import Estimate
@@ -68,6 +69,11 @@ def test_no_number_is_typed_by_hand(part):
     assert typed_numbers(part.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("key", labels.declared())
+def test_no_number_is_typed_into_what_a_method_says_of_itself(key):
+    assert typed_numbers(labels.declared()[key].paragraph) == []
+
+
 def test_every_part_is_included():
     text = "".join(part.read_text(encoding="utf-8") for part in PARTS)
     named = set(re.findall(r'"sections/([\w.]+)"', text))
@@ -117,6 +123,7 @@ def entries() -> dict[str, tuple[str, str]]:
 
 def test_citations_and_bibliography_agree():
     text = "".join(part.read_text(encoding="utf-8") for part in PARTS)
+    text += "".join(declared.paragraph for declared in labels.declared().values())
     text = re.sub(r"<#.*?#>", "", text, flags=re.DOTALL)
     cited = set(re.findall(r"@([a-z][a-z-]*)", text))
     cited = {key for key in cited if not key.startswith(("fig-", "tab-", "eq-"))}

@@ -3,6 +3,8 @@
 import argparse
 import json
 import re
+import shutil
+import subprocess
 import zipfile
 
 import pytest
@@ -96,3 +98,44 @@ def test_what_was_measured_on_a_gpu_goes_along_where_it_is_released(tmp_path):
     assert record.id == "paper/released/efficiency/SHA256SUMS"
     names = {path.name for path in (tmp_path / "paper/released/efficiency").iterdir()}
     assert {e.id.rpartition("/")[2] for e in made.get_by_type("File")} >= names
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    """A small repository, with what git lists, what it does not, and links."""
+    root = tmp_path / "clone"
+    names = ["Snakefile", "rules/a.smk", "config/日本語 {x}.yaml", "scripts/it's.py", "docs/x.md"]
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (tmp_path / "secret").write_text("secret")
+    (root / "config/out").symlink_to(tmp_path / "secret")
+    (root / "config/within").symlink_to("../rules/a.smk")
+    (root / "config/notes").symlink_to("my_notes.env")
+    (root / "config/dead").symlink_to("nowhere")
+    for words in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", "-C", root, *words], check=True)
+    (root / "config/my_notes.env").write_text("TOKEN=x")
+    (root / "scripts/__pycache__").mkdir()
+    (root / "scripts/__pycache__/x.pyc").touch()
+    return root
+
+
+WHOLE = {
+    "Snakefile", "rules/a.smk", "config/日本語 {x}.yaml", "scripts/it's.py", "config/within",
+}  # fmt: skip
+
+
+def test_the_crate_holds_what_git_lists_and_links_only_within(workflow):
+    assert set(crate.files_of(workflow)) == WHOLE
+    (workflow / "rules/a.smk").unlink()
+    assert set(crate.files_of(workflow)) == WHOLE - {"rules/a.smk", "config/within"}
+
+
+def test_without_git_no_link_leads_out_and_no_memory_is_packed(workflow):
+    shutil.rmtree(workflow / ".git")
+    found = set(crate.files_of(workflow))
+    assert found == WHOLE | {"config/my_notes.env", "config/notes"}
+    # Nor is a repository around it this one's.
+    subprocess.run(["git", "-C", workflow.parent, "init", "-q"], check=True)
+    assert set(crate.files_of(workflow)) == found

@@ -3,6 +3,8 @@
 import argparse
 import fcntl
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -112,3 +114,19 @@ def test_the_whole_is_the_sum_of_runs_and_searches_over_the_jobs(study):
 )
 def test_durations_in_words(seconds, words):
     assert status.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--watch", "-1"], ["--watch", "0"], ["--watch", "nan"], ["--watch", "inf"],
+     ["--watch", "1e300"], ["--jobs", "0"], ["--jobs", "-2"]],
+)  # fmt: skip
+def test_a_time_or_number_that_makes_no_sense_is_one_line(words):
+    script = studies.ROOT / "scripts/status.py"
+    done = subprocess.run(
+        [sys.executable, script, f"{words[0]}={words[1]}"], capture_output=True, text=True,
+        cwd=studies.ROOT,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {words[0]} ")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from jadapt.core import checksums
 from jadapt.core.errors import UserError
 from jadapt.training import checkpoints, meters, provenance
 from jadapt.training.async_scalars import Reading
@@ -226,3 +227,15 @@ def test_the_rate_warms_up_and_falls_along_a_cosine():
     assert rates[12] == pytest.approx(0.55)
     assert all(a > b for a, b in pairwise(rates[4:]))
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("place", ["step=8.ckpt", "step=8.ckpt.sha256"])
+def test_a_folder_in_the_place_of_a_checkpoint_is_removed_and_named(tmp_path, capsys, place):
+    for step in (4, 8):
+        with checksums.sealed(tmp_path / f"step={step}.ckpt") as temporary:
+            temporary.write_bytes(b"x")
+    (tmp_path / place).unlink()
+    (tmp_path / place / "inner").mkdir(parents=True)
+    assert checkpoints.usable(tmp_path) == tmp_path / "step=4.ckpt"
+    assert "folder" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step=4.ckpt", "step=4.ckpt.sha256"]

@@ -1,22 +1,16 @@
-"""What a cluster is asked for, and what the user is told when it refuses."""
+"""What a cluster is asked for."""
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from jadapt.config import yaml_files
+from jadapt.config import schemas
 from jadapt.core.errors import UserError
 from jadapt.workflow import slurm
 
 ROOT = Path(__file__).resolve().parents[3]
-REFUSED = """\
-Error in rule {rule}:
-    message: SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission \
-failed: {answer}'.
-        sbatch call:
-            sbatch --parsable ...
-"""
 
 
 @pytest.fixture
@@ -40,9 +34,14 @@ def test_a_stage_goes_before_every_stage_and_both_before_the_rule(site):
 
 def test_the_users_file_knows_the_stages_of_the_rules():
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
-    stages = set(re.findall(r'\*\*on_cluster\("(\w+)"', rules))
-    known = set(yaml_files.read_schema("cluster")["properties"])
+    stages = set(re.findall(r'\*\*on_cluster\(\s*"(\w+)"', rules))
+    known = set(schemas.read("cluster")["properties"])
     assert stages == known - {slurm.EVERY_STAGE}
+
+
+def test_a_time_limit_is_minutes_or_a_clock_in_quotes(site):
+    asked = slurm.resources(site("adapt: {runtime: '12:00:00'}"), "adapt", mem_mb=1, runtime=2)
+    assert asked["runtime"](None, 1) == 720
 
 
 def test_without_the_file_a_rule_asks_for_what_it_says(tmp_path):
@@ -64,9 +63,19 @@ def test_the_example_is_a_valid_file():
             "adapt: {partition: gpu}",
             "unknown key 'adapt.partition'; did you mean 'slurm_partition'",
         ),
-        ("adapt: {runtime: 5 h}", "adapt.runtime: '5 h' is not of type 'integer'"),
+        (
+            "adapt: {runtime: 5 h}",
+            "adapt.runtime: '5 h' is no time; write whole minutes, or",
+        ),
         ("every_stage: {gpu_model: a100}", "unknown key 'every_stage.gpu_model'"),
         ("adapt: [", "not valid YAML"),
+        ("adapt: {runtime: 12:00:00}", "12:00:00 is read as a number in base 60; write minutes"),
+        ("adapt: {runtime: '12:60:00'}", "adapt.runtime: '12:60:00' is no time"),
+        ("adapt: {runtime: 10000000}", "adapt.runtime: 10000000 is greater than the maximum"),
+        ("every_stage: {slurm_account: 0123}", "0123 is read as a number in base 8; write 123, or"),
+        ("every_stage: {slurm_account: 123}", "every_stage.slurm_account: 123 is not text; put it"),
+        ("adapt: {gpu_model: a100-80}", "adapt.gpu_model: 'a100-80' does not match"),
+        ("adapt: {mem_mb: 8000.0}", "adapt.mem_mb: 8000.0 is not a whole number; write 8000"),
     ],
 )
 def test_a_mistake_names_file_and_key(site, text, message):
@@ -76,42 +85,55 @@ def test_a_mistake_names_file_and_key(site, text, message):
     assert message in str(error.value)
 
 
+class Asked(dict):
+    """Resources of a job as the executor reads them: by name, and as attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
+def submitted(site, stage, wildcards=None, **portable):
+    """Return the sbatch call of a job, as the executor writes it."""
+    from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+    from snakemake_executor_plugin_slurm.utils import set_gres_string
+
+    asked = slurm.resources(site, stage, **portable)
+    found = Asked()
+    for key, value in asked.items():
+        if callable(value):
+            value = value(wildcards, 1) if key in slurm.GROWING else value(wildcards)
+        found[key] = value
+    job = SimpleNamespace(resources=found, threads=2)
+    texts = ("run_uuid", "slurm_logfile", "comment_str", "account", "partition", "workdir")
+    return get_submit_command(job, dict.fromkeys(texts, "x")) + set_gres_string(job)
+
+
+def test_gpus_are_asked_for_by_number_or_as_the_cluster_names_them(site):
+    plain = submitted({}, "adapt", mem_mb=5, runtime=7, gpu=2)
+    assert " --gpus=2" in plain
+    assert "--gres" not in plain
+    assert " --mem 5 " in plain
+    text = "adapt: {gres: 'gpu:a100'}\nevery_stage: {mem_mb: 0}\n"
+    for gpu in (2, lambda wildcards: 2):
+        call = submitted(site(text), "adapt", mem_mb=5, runtime=7, gpu=gpu)
+        assert " --gres=gpu:a100:2" in call
+        assert "--gpus" not in call
+        assert "--mem" not in call
+    # A run that needs none, and a stage that knows none.
+    none = submitted(site(text), "adapt", mem_mb=5, runtime=7, gpu=lambda wildcards: 0)
+    assert "gpu" not in none
+    everywhere = site("every_stage: {gres: gpu}")
+    assert "gpu" not in submitted(everywhere, "corpus", mem_mb=5, runtime=7)
+    assert " --gres=gpu:1" in submitted(everywhere, "base", mem_mb=5, runtime=7, gpu=1)
+
+
 @pytest.mark.parametrize(
-    ("answer", "key"),
+    "text",
     [
-        ("Invalid account or account/partition combination specified", "slurm_account"),
-        ("invalid partition specified: nosuch", "slurm_partition"),
-        ("Invalid generic resource (gres) specification", "slurm_partition"),
-        ("Requested node configuration is not available", "slurm_partition"),
-        ("Requested time limit is invalid (missing or exceeds some limit)", "runtime"),
-        ("Memory required by task is not available", "mem_mb"),
-        ("Invalid qos specification", "qos"),
-        ("Invalid feature specification", "constraint"),
+        "adapt: {gres: 'gpu:1:2'}", "adapt: {gres: \"gpu:a100\\n\"}", "adapt: {gres: 'gpu a100'}",
+        "adapt: {gres: ''}", "adapt: {gres: 2}", "adapt: {gres: 'gpu:a-100'}",
+        "adapt: {mem_mb: -1}", "adapt: {mem_mb: 1.5}", "adapt: {mem_mb: all}",
     ],
-)
-def test_a_refused_job_is_explained_with_its_rule_and_the_key_to_change(tmp_path, answer, key):
-    log = tmp_path / "snakemake.log"
-    log.write_text(REFUSED.format(rule="adapt", answer=answer) * 3, encoding="utf-8")
-    (line,) = slurm.explain([log])
-    assert "rule adapt" in line
-    assert answer in line
-    assert f"profiles/slurm/local.yaml: {key}: " in line
-
-
-def test_an_account_that_the_plugin_does_not_find_is_explained_too(tmp_path):
-    log = tmp_path / "snakemake.log"
-    log.write_text(
-        "Error in rule adapt:\n    message: Job submission failed with exception: The given "
-        "account nosuch appears to be invalid. Available accounts:\nroot, accFor further error "
-        "details see the cluster/cloud log\n    jobid: 0\n",
-        encoding="utf-8",
-    )
-    (line,) = slurm.explain([log])
-    assert "nosuch appears to be invalid. Available accounts: root, acc; " in line
-    assert "profiles/slurm/local.yaml: slurm_account: " in line
-
-
-def test_a_log_without_refusals_needs_no_explanation(tmp_path):
-    log = tmp_path / "snakemake.log"
-    log.write_text("Error in rule adapt:\n    message: SLURM-job '7' failed\n", encoding="utf-8")
-    assert slurm.explain([log]) == []
+)  # fmt: skip
+def test_what_the_executor_would_refuse_is_refused_before(site, text):
+    with pytest.raises(UserError, match=r"local\.yaml.*adapt\.(gres|mem_mb)"):
+        site(text)

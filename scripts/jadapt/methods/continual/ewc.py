@@ -1,7 +1,7 @@
 """Quadratic penalties that hold weights near those of earlier tasks: L2, EWC and online EWC.
 
 All are (strength / 2) * sum_t sum_i F_ti (theta_i - theta*_ti)^2, in nats a token, over
-`Method.effective`: the trainable weights, or the change of the weights that low-rank factors
+`Method.weight_delta`: the trainable weights, or the change of the weights that low-rank factors
 stand for. There two pairs of factors with one product are one model, so a penalty on the
 factors would tell equal models apart.
 
@@ -11,47 +11,55 @@ approximation of the earlier task's posterior, it is the tokens of that task ove
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch.autograd.function import once_differentiable
-
-from jadapt.core.bucketing import divide
+from jadapt.core.declarations import LOSS, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
-from jadapt.methods.continual.fisher import estimate
-from jadapt.methods.strategy import Context, Strategy
+from jadapt.methods.strategy import Batch, Context, Cost, Strategy
 
-# Computed on at a time.
-ENTRIES = 2**24
+if TYPE_CHECKING:
+    import torch
 
-# What is kept of a finished task: "anchor" and, but for L2, "fisher", each by parameter name.
-Term = dict[str, dict[str, torch.Tensor]]
+    from jadapt.methods.continual.quadratic import Term
+    from jadapt.methods.outputs import Outputs
+
+STRENGTH = Field(
+    examples=[1.0],
+    ge=0,
+    description="Weight of the penalty; half of it multiplies the squared distances.",
+)
 
 
 class Anchored(Strategy):
     """A quadratic penalty; subclasses say in `end_task` what is noted of a finished task."""
 
-    composes_with = ("sft", "lora", "houlsby", "prefix")
+    family = "regularisation"
+    changes = frozenset({LOSS})
 
     def __init__(self, settings: dict):
         super().__init__(settings)
         self._terms: list[Term] = []
         self._last: torch.Tensor | float = 0.0
 
-    def penalty(self, context: Context) -> torch.Tensor | None:
+    def penalty(
+        self, context: Context, batch: Batch, outputs: Outputs | None
+    ) -> torch.Tensor | None:
         """Return the penalty at the current weights, float32; None before anything is noted.
 
         The same for each micro-batch of a step: their losses are averaged, so it counts once.
         """
         if not self._terms:
             return None
-        values = _effective(context)
-        self._terms = [_on_devices_of(values, term) for term in self._terms]
+        from jadapt.methods.continual.quadratic import Quadratic, on_devices_of, weight_delta
+
+        values = weight_delta(context)
+        self._terms = [on_devices_of(values, term) for term in self._terms]
         flat = [
             {part: [tensors[name] for name in values] for part, tensors in term.items()}
             for term in self._terms
         ]
-        total = _Quadratic.apply(float(self.settings["strength"]), flat, *values.values())
+        total = Quadratic.apply(float(self.settings.strength), flat, *values.values())
         self._last = total.detach()
         return total
 
@@ -84,11 +92,35 @@ class L2(Anchored):
     """
 
     key = "l2"
-    hyperparameters = ("strength",)
+    label = "L2 to the previous weights"
+    order = 120
+    # Cheaper than EWC, by the Fisher information.
+    benchmarked = False
+    look = Look("#56b4e9", "<", (0, (1, 1)))
+    summary = "A penalty on the distance to the weights after the task before."
+    paragraph = r"""
+    *<< names.l_two >>.* The plainest penalty, $lambda \/ 2 dot norm(theta - theta^*)^2$, ties all
+    parameters alike to their values after the task before. It is the control for the weights that
+    EWC puts on them @ewc.
+    """
+    citation = "ewc"
+    stores = "the weights after the task before"
+    processes = "the penalty"
+
+    class Hyperparameters(Settings):
+        """Of the penalty."""
+
+        strength: Number = STRENGTH
+
+    def cost(self, earlier: int) -> Cost:
+        """Return one anchor."""
+        return Cost(stored_copies=1)
 
     def end_task(self, context: Context, task: str) -> None:
         """Move the anchor to the current weights."""
-        self._terms = [{"anchor": _anchor(context)}]
+        from jadapt.methods.continual.quadratic import anchor
+
+        self._terms = [{"anchor": anchor(context)}]
 
 
 class EWC(Anchored):
@@ -98,11 +130,61 @@ class EWC(Anchored):
     """
 
     key = "ewc"
-    hyperparameters = ("strength", "fisher", "rows", "draws")
+    label = "EWC"
+    order = 130
+    look = Look("#0072b2", "D")
+    summary = "Elastic weight consolidation: one penalty for each earlier domain."
+    paragraph = r"""
+    *EWC* @ewc weights the distance of each parameter with the diagonal of the Fisher information,
+    $ cal(L)(theta) + lambda / 2 sum_k sum_i F_(k,i) (theta_i - theta^*_(k,i))^2, quad F_(k,i) =
+    EE_(x ~ k) EE_(y ~ p_(theta^*_k) (dot | x)) [((partial ln p_theta (y | x)) / (partial
+    theta_i))^2]_(theta = theta^*_k). $ <eq-ewc>
+    <% if "sampled" in fisher_labels %>
+    The inner mean runs over labels that the model itself draws, not over those of the data. That
+    makes $F$ the true Fisher information, and it makes it cheap: given the text before them, the
+    scores of labels drawn from the model have mean zero and are uncorrelated between tokens, so the
+    square of a gradient summed over a batch estimates the sum of squares without bias, and one
+    backward pass serves the whole batch. <% endif %><% if "empirical" in fisher_labels %>Where
+    labels of the data take their place (the empirical Fisher information), that does not hold, and
+    squares are taken row by row. <% endif %>Squaring the mean over a batch instead, as is common,
+    divides $F$ by about the size of the batch; such differences decide what a given $lambda$ means
+    @fisher.
+    <% if "ewc" in strategies %>Every domain has a penalty of its own here, as published; early
+    domains then count more often than their data warrant @huszar.<% endif +%>
+    <% if of_kind("lora") | selectattr("penalised") | list %>
+    With LoRA, the penalty is on the change of the weights, $Delta W = (alpha \/ r) B A$, and $F$ is
+    that of $W$: factors with the same product are the same model, however far apart they lie.
+    <% endif %>
+    """
+    citation = "ewc"
+    stores = "the weights after every domain, and their Fisher information"
+    processes = "the penalties; the Fisher information once at the end of a task"
 
-    def check(self, rows: Mapping[str, int]) -> None:
+    class Hyperparameters(Settings):
+        """Of the penalty and of the estimate of the Fisher information."""
+
+        strength: Number = STRENGTH
+        fisher: Literal["sampled", "empirical"] = Field(
+            examples=["sampled"],
+            description="Labels of the Fisher information: sampled from the model (the true Fisher "
+            "information), or those of the data.",
+        )
+        rows: int = Field(
+            examples=[8],
+            ge=1,
+            description="Training rows a domain that the Fisher information is estimated on.",
+        )
+        draws: int = Field(
+            examples=[1], ge=1, description="Samples of labels a row, where they are sampled."
+        )
+
+    def cost(self, earlier: int) -> Cost:
+        """Return an anchor and a Fisher diagonal for each domain."""
+        return Cost(stored_copies=2 * earlier)
+
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
         """Refuse more rows for the Fisher than a domain has."""
-        wanted = self.settings["rows"]
+        wanted = self.settings.rows
         for domain, available in rows.items():
             if wanted > available:
                 raise UserError(
@@ -112,11 +194,15 @@ class EWC(Anchored):
 
     def end_task(self, context: Context, task: str) -> None:
         """Add the Fisher diagonal and the weights at the end of ``task``."""
-        self._terms.append({"anchor": _anchor(context), "fisher": self._estimate(context, task)})
+        from jadapt.methods.continual.quadratic import anchor
+
+        self._terms.append({"anchor": anchor(context), "fisher": self._estimate(context, task)})
 
     def _estimate(self, context: Context, task: str) -> dict[str, torch.Tensor]:
+        from jadapt.methods.continual.fisher import estimate
+
         settings = self.settings
-        return estimate(context, task, settings["fisher"], settings["rows"], settings["draws"])
+        return estimate(context, task, settings.fisher, settings.rows, settings.draws)
 
 
 class OnlineEWC(EWC):
@@ -126,89 +212,43 @@ class OnlineEWC(EWC):
     """
 
     key = "online_ewc"
-    hyperparameters = (*EWC.hyperparameters, "decay")
+    label = "Online EWC"
+    order = 140
+    # What EWC costs after its first domain.
+    benchmarked = False
+    look = Look("#08306b", "d", (0, (4, 1, 1, 1)))
+    summary = "Online elastic weight consolidation: one running penalty for all earlier domains."
+    paragraph = r"""
+    *Online EWC* @online-ewc keeps one penalty. After domain $k$ its Fisher information becomes $F
+    <- gamma F + F_k$, with a decay $gamma$, and its anchor the newest parameters. Memory no longer
+    grows with the number of tasks.
+    """
+    paragraph_after = "ewc"
+    citation = "online-ewc"
+    stores = "the newest weights, and a running Fisher information"
+    processes = "the penalty; the Fisher information once at the end of a task"
+
+    class Hyperparameters(EWC.Hyperparameters):
+        """Those of EWC, and the decay."""
+
+        decay: Number = Field(
+            examples=[0.9],
+            ge=0,
+            le=1,
+            description="Factor on the earlier Fisher information when a task is added.",
+        )
+
+    def cost(self, earlier: int) -> Cost:
+        """Return one anchor and one Fisher diagonal."""
+        return Cost(stored_copies=2)
 
     def end_task(self, context: Context, task: str) -> None:
         """Let the Fisher of earlier tasks decay, add this one's, move the anchor."""
+        from jadapt.methods.continual.quadratic import anchor, on_devices_of
+
         fisher = self._estimate(context, task)
         if self._terms:
-            earlier = _on_devices_of(fisher, self._terms[0])["fisher"]
+            earlier = on_devices_of(fisher, self._terms[0])["fisher"]
             for name, tensor in fisher.items():
-                tensor.add_(earlier[name], alpha=self.settings["decay"])
-        self._terms = [{"anchor": _anchor(context), "fisher": fisher}]
-
-
-def _anchor(context: Context) -> dict[str, torch.Tensor]:
-    with torch.no_grad():
-        return {
-            name: tensor.detach().to(torch.float32, copy=True).contiguous()
-            for name, tensor in _effective(context).items()
-        }
-
-
-def _effective(context: Context) -> dict[str, torch.Tensor]:
-    # Autocast would multiply low-rank factors in half precision, in the training step only: the
-    # change of the weights would not be zero at its own anchor.
-    with torch.autocast(next(context.model.parameters()).device.type, enabled=False):
-        return context.method.effective(context.model)
-
-
-def _on_devices_of(values: Mapping[str, torch.Tensor], term: Term) -> Term:
-    """Move a term to where the model is; the trainer takes a model off its device between tasks."""
-    return {
-        part: {name: tensor.to(values[name].device) for name, tensor in tensors.items()}
-        for part, tensors in term.items()
-    }
-
-
-class _Quadratic(torch.autograd.Function):
-    """strength / 2 * sum over terms and entries of F (theta - theta*)^2, with its gradient at once.
-
-    It runs in each micro-batch: value and gradient share the differences, ``foreach`` launches a
-    few kernels for many tensors together, and of these there are never so many at once that what is
-    computed on the way takes as much memory as the model.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx,
-        strength: float,
-        terms: Sequence[dict[str, list[torch.Tensor]]],
-        *values: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return the penalty; each term lists anchors and Fishers (absent: ones) as the values."""
-        gradients: list[torch.Tensor] = []
-        sums: list[list[torch.Tensor]] = [[] for _ in terms]
-        sizes = [value.numel() for value in values]
-        for part in divide(range(len(values)), sizes, ENTRIES):
-            single = [values[i].float() for i in part]
-            found: list[torch.Tensor] | None = None
-            for term, own_sums in zip(terms, sums, strict=True):
-                difference = torch._foreach_sub(single, [term["anchor"][i] for i in part])
-                if "fisher" in term:
-                    weighted = torch._foreach_mul(difference, [term["fisher"][i] for i in part])
-                else:
-                    weighted = [tensor.clone() for tensor in difference]
-                torch._foreach_mul_(difference, weighted)
-                own_sums += [tensor.sum() for tensor in difference]
-                if found is None:
-                    found = weighted
-                else:
-                    torch._foreach_add_(found, weighted)
-            torch._foreach_mul_(found, strength)
-            gradients += [g.to(values[i].dtype) for g, i in zip(found, part, strict=True)]
-        ctx.gradients = gradients
-        return sum(torch.stack(own_sums).sum() for own_sums in sums) * (strength / 2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, outer: torch.Tensor
-    ) -> tuple[torch.Tensor | None, ...]:
-        """Return the gradients of the values, times that of the penalty."""
-        if ctx.gradients is None:
-            raise RuntimeError("the penalty can be differentiated once only")
-        # Scaled in place, as another copy would stand beside the model.
-        gradients, ctx.gradients = ctx.gradients, None
-        torch._foreach_mul_(gradients, outer)
-        return None, None, *gradients
+                tensor.add_(earlier[name], alpha=self.settings.decay)
+        self._terms = [{"anchor": anchor(context), "fisher": fisher}]

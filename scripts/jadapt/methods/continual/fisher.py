@@ -47,9 +47,9 @@ def estimate(context: Context, domain: str, kind: str, rows: int, draws: int) ->
         draws: samples of the labels of each batch; only the true Fisher draws any.
 
     Returns:
-        For each effective leaf a float32 tensor of its shape, in nats squared a token.
+        For each leaf a float32 tensor of its shape, in nats squared a token.
     """
-    leaves = context.method.effective_leaves(context.model)
+    leaves = context.method.weight_delta_leaves(context.model)
     if kind == "empirical":
         found = empirical_fisher(context.model, leaves, _batches(context, domain, rows))
     else:

@@ -1,152 +1,34 @@
 """Gradient projection against forgetting: GEM (Lopez-Paz and Ranzato, NIPS 2017) and A-GEM
-(Chaudhry et al., ICLR 2019).
-
-Signs. g is the gradient of the current loss, g_k that of the *loss* on the memory of an earlier
-domain k, and the step is -learning_rate * g~. It changes that loss by about
--learning_rate * g~.g_k, which must not be positive: the constraint is g~.g_k >= 0.
-
-Of all such g~ GEM takes the nearest to g. Its dual is a problem in as many unknowns as domains,
-    min_v 1/2 v'MM'v + (Mg)'v  subject to v >= margin,    g~ = g + M'v    (rows of M: g_k),
-which `quadprog` solves as: minimise 1/2 x'Gx - a'x subject to C'x >= b, with G = MM', a = -Mg,
-C = 1, b = margin. A margin of 0 is the projection. With a larger one, at least margin * g_k is
-added for every k once any constraint is violated: replay of the memories, which grows with the
-size of their gradients.
-
-All parameters are one vector: constraints a tensor would be other and more constraints.
+(Chaudhry et al., ICLR 2019). What is projected, and how, is `jadapt.methods.continual.projection`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import quadprog
-import torch
-
+from jadapt.core.declarations import GRADIENT, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
-from jadapt.methods.continual import gradients
 from jadapt.methods.continual.rehearsal import check_memory
-from jadapt.methods.strategy import Batch, Context, Strategy
+from jadapt.methods.strategy import Batch, Context, Cost, Strategy
 
-# Added to the diagonal of the Gram matrix of unit vectors, so that it stays positive definite when
-# memory gradients are parallel: a constraint is met but for this share of |g|.
-RIDGE = 1e-12
-# Entries converted to float64 at a time.
-CHUNK = 2**22
+if TYPE_CHECKING:
+    import torch
 
+    from jadapt.methods.continual.projection import Projection
 
-class Projection(NamedTuple):
-    """A projected gradient and what was measured on the way.
-
-    Attributes:
-        gradient: shape (P,); the very tensor that was given when no constraint was violated.
-        violated: number of memories with g.g_k < 0.
-        cosine: the smallest one between the gradient and a memory gradient.
-        norm_ratio: the norm after projection over that before.
-    """
-
-    gradient: torch.Tensor
-    violated: int
-    cosine: float
-    norm_ratio: float
-
-
-def project_gem(gradient: torch.Tensor, memories: torch.Tensor, margin: float) -> Projection:
-    """Return the gradient nearest to ``gradient`` that raises no memory's loss.
-
-    Inner products are summed in float64. The quadratic program is solved for unit vectors, which
-    leaves its solution as it is, margin included, and makes `RIDGE` independent of the scale. A
-    memory gradient of zero constrains nothing. Where anything is infinite or NaN the gradient is
-    returned as it is; after an fp16 overflow the loss scaler skips the step.
-
-    Args:
-        gradient: g, shape (P,), float32.
-        memories: the g_k, shape (K, P), float32.
-        margin: lower bound of the dual variables, at least 0.
-    """
-    own, products, gram = _inner_products(gradient, memories)
-    norm, norms = np.sqrt(own), np.sqrt(np.diag(gram))
-    usable = norms > 0
-    if not (np.isfinite(products).all() and np.isfinite(gram).all() and np.isfinite(own)):
-        return Projection(gradient, 0, float("nan"), float("nan"))
-    if norm == 0 or not usable.any():
-        return Projection(gradient, 0, 0.0, 1.0)
-    norms, products = norms[usable], products[usable]
-    cosines = products / norm / norms
-    violated = int((products < 0).sum())
-    if not violated:
-        return Projection(gradient, 0, float(cosines.min()), 1.0)
-
-    gram = gram[np.ix_(usable, usable)]
-    unit_gram = gram / norms[:, None] / norms[None, :]
-    unit_duals = _solve(unit_gram, cosines, margin * norms / norm)
-    duals = np.zeros(len(usable))
-    duals[usable] = unit_duals * norm / norms
-    squared = 1 + 2 * unit_duals @ cosines + unit_duals @ unit_gram @ unit_duals
-    return Projection(
-        _combine(gradient, memories, duals),
-        violated,
-        float(cosines.min()),
-        float(np.sqrt(max(squared, 0.0))),
-    )
-
-
-def project_agem(gradient: torch.Tensor, memory: torch.Tensor) -> Projection:
-    """Return g - (g.m / m.m) m if g.m < 0, else g: GEM with one memory and no margin.
-
-    Args:
-        gradient: g, shape (P,), float32.
-        memory: m, shape (P,), float32.
-    """
-    own, products, gram = _inner_products(gradient, memory[None])
-    product, square = float(products[0]), float(gram[0, 0])
-    if not np.isfinite([own, product, square]).all():
-        return Projection(gradient, 0, float("nan"), float("nan"))
-    cosine = product / np.sqrt(own) / np.sqrt(square) if own > 0 and square > 0 else 0.0
-    if not cosine < 0:
-        return Projection(gradient, 0, float(cosine), 1.0)
-    projected = _combine(gradient, memory[None], np.array([-product / square]))
-    return Projection(projected, 1, float(cosine), float(np.sqrt(max(1 - cosine**2, 0.0))))
-
-
-def _solve(gram: np.ndarray, products: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Minimise 1/2 v'(gram)v + products'v subject to v >= bounds (all float64)."""
-    count = len(products)
-    stable = (gram + gram.T) / 2 + RIDGE * np.eye(count)
-    solution = quadprog.solve_qp(stable, -products, np.eye(count), bounds)[0]
-    # Rounding may leave an active bound by a unit in the last place.
-    return np.maximum(solution, bounds)
-
-
-def _inner_products(
-    gradient: torch.Tensor, memories: torch.Tensor
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return g.g, the g.g_k (K,) and the g_j.g_k (K, K), summed in float64."""
-    count = len(memories)
-    total = torch.zeros(count + 1, count + 1, dtype=torch.float64, device=gradient.device)
-    for own, others in zip(gradient.split(CHUNK), memories.split(CHUNK, dim=1), strict=True):
-        vectors = torch.cat([own[None], others]).double()
-        total += vectors @ vectors.T
-    found = total.cpu().numpy()
-    return float(found[0, 0]), found[0, 1:], found[1:, 1:]
-
-
-def _combine(gradient: torch.Tensor, memories: torch.Tensor, duals: np.ndarray) -> torch.Tensor:
-    """Return g + sum_k v_k g_k, summed in float64: opposed memories cancel at large v."""
-    weights = torch.from_numpy(duals).to(gradient.device)
-    projected = torch.empty_like(gradient)
-    pieces = (gradient.split(CHUNK), memories.split(CHUNK, dim=1), projected.split(CHUNK))
-    for own, others, out in zip(*pieces, strict=True):
-        out.copy_(own.double() + weights @ others.double())
-    return projected
+MEMORY_ROWS = Field(
+    examples=[8], ge=1, description="Training rows kept of the known language and of each task."
+)
 
 
 class _Projecting(Strategy):
     """What GEM and A-GEM share: memories, their gradients, and where the result goes."""
 
     key = ""
-    composes_with = ("sft", "lora", "dora", "houlsby")
+    family = "memory"
+    changes = frozenset({GRADIENT})
+    stores = "rows of every earlier domain"
 
     def __init__(self, settings: dict):
         super().__init__(settings)
@@ -154,9 +36,9 @@ class _Projecting(Strategy):
         self._index = 0
         self._measures: dict[str, float] = {}
 
-    def check(self, rows: Mapping[str, int]) -> None:
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
         """Refuse a memory larger than a domain, and batches larger than a memory."""
-        memory, batch = self.settings["memory_rows"], self.settings["batch_rows"]
+        memory, batch = self.settings.memory_rows, self.settings.batch_rows
         check_memory(self.key, memory, rows)
         if batch > memory:
             raise UserError(
@@ -172,6 +54,10 @@ class _Projecting(Strategy):
         """Project ``.grad`` of all trainable parameters, as one vector, in place."""
         if not self._earlier:
             return
+        import torch
+
+        from jadapt.methods.continual import gradients
+
         parameters = gradients.trainable(context.model)
         memories = self._memory_gradients(context, parameters, step)
         gradient = torch.empty_like(memories[0])
@@ -198,13 +84,21 @@ class _Projecting(Strategy):
 
     def _order(self, seed: int, domain: str) -> list[int]:
         """Return the rows of a domain's memory in the order in which this task goes round them."""
+        import torch
+
+        from jadapt.methods.continual import gradients
+
         source = gradients.generator("cpu", "memory", seed, self._index, domain)
-        return torch.randperm(self.settings["memory_rows"], generator=source).tolist()
+        return torch.randperm(self.settings.memory_rows, generator=source).tolist()
 
     def _memory_gradients(
         self, context: Context, parameters: list[torch.nn.Parameter], step: int
     ) -> torch.Tensor:
         """Return the gradients of the constraints at the current weights, (K, P) float32."""
+        import torch
+
+        from jadapt.methods.continual import gradients
+
         constraints = self._draw(context.seed, step)
         size = sum(parameter.numel() for parameter in parameters)
         found = torch.zeros(
@@ -233,14 +127,54 @@ class GEM(_Projecting):
     """
 
     key = "gem"
-    hyperparameters = ("memory_rows", "batch_rows", "margin")
+    label = "GEM"
+    order = 150
+    look = Look("#00513b", "p", "--")
+    summary = "Gradient episodic memory: no step may raise the loss on any memory."
+    paragraph = r"""
+    *GEM* @gem keeps rows of every earlier domain. In each step it takes the gradients $g_k$ of the
+    loss on them, at the present parameters, and replaces the gradient $g$ of the task by the
+    nearest one that, to first order, raises none of these losses:
+    $ min_tilde(g) 1 / 2 norm(tilde(g) - g)^2 quad "subject to" quad tilde(g) dot g_k >= 0
+    quad "for all" k. $ <eq-gem>
+    With the $g_k$ as rows of $G$, the dual $min_v 1 / 2 v^top G G^top v + g^top G^top v$ subject to
+    $v >= gamma$ has one variable for each domain; a quadratic program solver finds it, and
+    $tilde(g) = g + G^top v$. All parameters form one vector. A margin $gamma$ above zero puts at
+    least that multiple of every $g_k$ into the step, which is replay by another name.
+    """
+    citation = "gem"
+    processes = "the gradient on rows of every memory, and their projection"
+
+    class Hyperparameters(Settings):
+        """Of the memories and the projection."""
+
+        memory_rows: int = MEMORY_ROWS
+        batch_rows: int = Field(
+            examples=[2],
+            ge=1,
+            description="Rows of each memory that a step computes its gradient on.",
+        )
+        margin: Number = Field(
+            examples=[0.0],
+            ge=0,
+            description="Least multiple of a memory's gradient that a projection adds.",
+        )
+
+    def cost(self, earlier: int) -> Cost:
+        """Return the memories, and the rows that each of them adds to a step."""
+        return Cost(
+            stored_rows=self.settings.memory_rows * earlier,
+            rows_per_step=self.settings.batch_rows * earlier,
+        )
 
     def _draw(self, seed: int, step: int) -> list[list[tuple[str, int]]]:
         pools = [[(domain, row) for row in self._order(seed, domain)] for domain in self._earlier]
-        return [_turn(pool, self.settings["batch_rows"], step) for pool in pools]
+        return [_turn(pool, self.settings.batch_rows, step) for pool in pools]
 
     def _projected(self, gradient: torch.Tensor, memories: torch.Tensor) -> Projection:
-        return project_gem(gradient, memories, self.settings["margin"])
+        from jadapt.methods.continual.projection import project_gem
+
+        return project_gem(gradient, memories, self.settings.margin)
 
 
 class AGEM(_Projecting):
@@ -251,15 +185,46 @@ class AGEM(_Projecting):
     """
 
     key = "agem"
-    hyperparameters = ("memory_rows", "batch_rows")
+    label = "A-GEM"
+    order = 160
+    # What GEM costs with one memory.
+    benchmarked = False
+    look = Look("#86b817", "h", "-.")
+    summary = "Averaged gradient episodic memory: one constraint for all memories together."
+    paragraph = r"""
+    *A-GEM* @agem has a single constraint, on the mean gradient $macron(g)$ of the remembered rows.
+    If $g dot macron(g)$ is negative, $tilde(g) = g - (g dot macron(g)) / (macron(g) dot macron(g))
+    macron(g)$; else $g$ stays.
+    """
+    citation = "agem"
+    processes = "the gradient on rows of all memories together, and its projection"
+
+    class Hyperparameters(Settings):
+        """Of the memories."""
+
+        memory_rows: int = MEMORY_ROWS
+        batch_rows: int = Field(
+            examples=[2],
+            ge=1,
+            description="Rows of all memories together that a step computes its gradient on.",
+        )
+
+    def cost(self, earlier: int) -> Cost:
+        """Return the memories, and the rows that they add to a step together."""
+        return Cost(
+            stored_rows=self.settings.memory_rows * earlier,
+            rows_per_step=self.settings.batch_rows,
+        )
 
     def _draw(self, seed: int, step: int) -> list[list[tuple[str, int]]]:
         orders = [self._order(seed, domain) for domain in self._earlier]
         turns = zip(*orders, strict=True)
         pool = [pair for rows in turns for pair in zip(self._earlier, rows, strict=True)]
-        return [_turn(pool, self.settings["batch_rows"], step)]
+        return [_turn(pool, self.settings.batch_rows, step)]
 
     def _projected(self, gradient: torch.Tensor, memories: torch.Tensor) -> Projection:
+        from jadapt.methods.continual.projection import project_agem
+
         return project_agem(gradient, memories[0])
 
 
@@ -270,5 +235,7 @@ def _turn(pool: list[tuple[str, int]], count: int, step: int) -> list[tuple[str,
 
 
 def _batch(context: Context, rows: list[tuple[str, int]]) -> Batch:
+    import torch
+
     parts = [context.rows(domain, row, 1) for domain, row in rows]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

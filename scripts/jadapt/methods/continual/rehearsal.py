@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from jadapt.core.declarations import DDP, FSDP2, ROWS, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
-from jadapt.data.mixing import Interleaved, MixedStream, Repeated, Stream
-from jadapt.methods.strategy import Strategy
+from jadapt.methods.strategy import Cost, Strategy
 
-ALL = ("sft", "lora", "dora", "houlsby", "prefix")
+if TYPE_CHECKING:
+    from jadapt.data.mixing import Stream
 
 
 def check_memory(name: str, memory: int, rows: Mapping[str, int]) -> None:
@@ -29,18 +31,53 @@ class Replay(Strategy):
     """
 
     key = "replay"
-    hyperparameters = ("ratio", "memory_rows")
-    composes_with = ALL
+    label = "Replay"
+    family = "memory"
+    order = 110
+    look = Look("#009e73", ">")
+    summary = "Experience replay: a share of the rows comes from memories of earlier text."
+    paragraph = r"""
+    *Replay* @replay takes a share of the rows from memories of the << home >> and of the tasks
+    before, in turn. The batch keeps its size, so the task is given that many rows fewer.
+    """
+    citation = "replay"
+    changes = frozenset({ROWS})
+    # A step costs what it costs without.
+    benchmarked = False
+    parallelism = frozenset({DDP, FSDP2})
+    stores = "rows of every earlier domain"
+    processes = "nothing more: remembered rows take the place of the task's"
 
-    def check(self, rows: Mapping[str, int]) -> None:
+    class Hyperparameters(Settings):
+        """Of the memory."""
+
+        ratio: Number = Field(
+            examples=[0.05],
+            ge=0,
+            le=1,
+            description="Share of all rows that come from the memories.",
+        )
+        memory_rows: int = Field(
+            examples=[256],
+            ge=1,
+            description="Training rows kept of the known language and of each task.",
+        )
+
+    def cost(self, earlier: int) -> Cost:
+        """Return the rows of the memories; a batch has as many rows as without them."""
+        return Cost(stored_rows=self.settings.memory_rows * earlier)
+
+    def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
         """Refuse a memory that is larger than a domain."""
-        check_memory("replay", self.settings["memory_rows"], rows)
+        check_memory("replay", self.settings.memory_rows, rows)
 
     def mix(self, current: Stream, earlier: Sequence[Stream], every: Sequence[Stream]) -> Stream:
         """Spread the remembered rows evenly among those of the task."""
-        memory = self.settings["memory_rows"]
+        from jadapt.data.mixing import Interleaved, MixedStream, Repeated
+
+        memory = self.settings.memory_rows
         memories = Interleaved([Repeated(stream, memory) for stream in earlier])
-        return MixedStream(current, memories, self.settings["ratio"])
+        return MixedStream(current, memories, self.settings.ratio)
 
 
 class Joint(Strategy):
@@ -51,8 +88,27 @@ class Joint(Strategy):
     """
 
     key = "joint"
-    composes_with = ALL
+    label = "Joint training"
+    family = "reference"
+    order = 900
+    look = Look("#777777", "8", (0, (6, 2)))
+    summary = "Joint training on all domains at once, the upper bound."
+    paragraph = r"""
+    *Joint training* takes the rows of all domains in turn, from beginning to end. It is what the
+    strategies would like to equal, since it has all data all the time, and serves as the upper
+    bound. The bound is one of convention: with the same number of steps, joint training sees less
+    of each domain.
+    """
+    changes = frozenset({ROWS})
+    # A step costs what it costs without.
+    benchmarked = False
+    parallelism = frozenset({DDP, FSDP2})
+    stores = "all text of every domain"
+    processes = "nothing more: rows of other domains take the place of the task's"
+    upper_bound = True
 
     def mix(self, current: Stream, earlier: Sequence[Stream], every: Sequence[Stream]) -> Stream:
         """Take the rows of all domains in turn."""
+        from jadapt.data.mixing import Interleaved
+
         return Interleaved(every)

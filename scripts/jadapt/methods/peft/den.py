@@ -19,18 +19,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
-
-from jadapt.core.errors import UserError, nearest
+from jadapt.core.declarations import Field, Look, Number, Settings
+from jadapt.core.errors import UserError
 from jadapt.methods.base import Method
-from jadapt.methods.parameters import Transform, load_trainable, trainable_state
 from jadapt.methods.peft import adapter_files
-from jadapt.methods.peft.den_units import UnitBank, attach, banks
+from jadapt.methods.peft.targets import TargetModules
 
-LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from jadapt.methods.base import Transform
+    from jadapt.methods.peft.den_units import UnitBank
+
 _SEED = "seed"
 
 
@@ -45,28 +48,83 @@ class DEN(Method):
     """
 
     key = "den"
-    keeps_tasks = True
-    fixed_in_task = False
-    hyperparameters = (
-        "target_modules",
-        "units",
-        "maximum_units",
-        "loss_threshold",
-        "selection_share",
-        "sparsity",
-        "group_sparsity",
-        "drift_threshold",
-        "expansion_interval",
-    )
+    label = "DEN"
+    family = "regularisation"
+    order = 60
+    look = Look("#7a3b6c", "X", "-.")
+    summary = "A dynamically expandable network of rank-one units beside frozen weights."
+    paragraph = r"""
+    *DEN* @den was made for small classifiers. What is carried over to a transformer here are its
+    rules, with a rank-one term as the unit that a network can grow by. At task $t$ a frozen matrix
+    $W$ acts as
+    $ W_t = W + sum_(i : s_i <= t) g_(t,i) b_i a_i^top, $ <eq-den>
+    where $s_i$, the stamp, is the task at which unit $i$ came into being and $g_(t,i)$ is a gate.
+    The rules are these. _Selective retraining:_ the gates of earlier units train first, under a
+    penalty on their absolute values, which decides what a new task uses of the old. _Expansion:_
+    while the loss on validation rows lies above a threshold, units are added. _Pruning:_ a group
+    lasso on each pair $(a_i, b_i)$, applied as a proximal step, sets units that are not needed to
+    zero, and these are removed. _Splitting:_ when an earlier unit drifts beyond a threshold in
+    retraining, the drifted copy becomes a unit with a new stamp; one that drifted less is dropped.
+    Either way the old unit stays as it was.
+
+    Tasks before $t$ compute with what they had, so that, given the task's identity, nothing at all
+    is forgotten. This is no free lunch. Somebody has to name the task, for each text and at test
+    time; the model grows; and nothing learned later can help an earlier task, so that backward
+    transfer is zero as well. <% if setting("evaluation.task_ids", true) %>Its figures here are
+    measured given the task's identity, which no other method is told, and stated once more without
+    it, when all texts are given to the latest state.<% else %>In this study no method is told the
+    task, and all texts are given to the latest state.<% endif +%>
+    """
+    citation = "den"
+    # Its units are its own way against forgetting.
+    supports = frozenset()
+    # What a step costs depends on how far it has grown.
+    benchmarked = False
+    needs_task_id = True
+    static_graph = False
+
+    class Hyperparameters(Settings):
+        """Of the growing units; see the class for the scale of the penalties."""
+
+        target_modules: TargetModules
+        units: int = Field(
+            examples=[4], ge=1, description="Units that one expansion adds to each layer."
+        )
+        maximum_units: int = Field(
+            examples=[16], ge=1, description="Units that a task may add to each layer."
+        )
+        loss_threshold: Number = Field(
+            examples=[2.0],
+            ge=0,
+            description="Validation loss, nats a token, above which the network grows.",
+        )
+        selection_share: Number = Field(
+            examples=[0.25],
+            ge=0,
+            lt=1,
+            description="Share of the steps that selects among earlier units, before they are "
+            "retrained.",
+        )
+        sparsity: Number = Field(
+            examples=[0.01],
+            ge=0,
+            description="Strength of the l1 penalty on the gates of earlier units.",
+        )
+        group_sparsity: Number = Field(
+            examples=[0.001], ge=0, description="Strength of the group lasso on new units."
+        )
+        drift_threshold: Number = Field(
+            examples=[0.05],
+            ge=0,
+            description="Relative change above which a retrained unit is split.",
+        )
+        expansion_interval: int = Field(
+            examples=[50], ge=1, description="Steps between two decisions to grow."
+        )
 
     def check(self, shape: PretrainedConfig) -> None:
-        """Refuse layers that no model here has, and a step of growth larger than the limit."""
-        for name in self.settings["target_modules"]:
-            if name not in LINEAR_LAYERS:
-                raise UserError(
-                    f"target_modules: unknown layer '{name}'{nearest(name, LINEAR_LAYERS)}"
-                )
-        units, maximum = self.settings["units"], self.settings["maximum_units"]
+        """Refuse a step of growth larger than the limit."""
+        units, maximum = self.settings.units, self.settings.maximum_units
         if units > maximum:
             raise UserError(
                 f"units: {units} is more than maximum_units {maximum}; "
@@ -75,29 +133,19 @@ class DEN(Method):
 
     def transform(self) -> Transform:
         """Return a NeMo transform that gives the target layers empty banks and freezes the rest."""
-        from nemo.lightning.pytorch.callbacks.peft import PEFT
+        from jadapt.methods.peft.den_banks import nemo_transform
 
-        targets = frozenset(self.settings["target_modules"])
-
-        class RankOneUnits(PEFT):
-            """NeMo's walk over the modules, one call each."""
-
-            def transform(
-                self, module: nn.Module, name: str | None = None, prefix: str | None = None
-            ) -> nn.Module:
-                """Attach a bank to ``module`` if it is a target layer."""
-                _attach_to(targets, name, module)
-                return module
-
-        return RankOneUnits()
+        return nemo_transform(frozenset(self.settings.target_modules))
 
     def apply(self, model: PreTrainedModel) -> None:
         """Give the target layers empty banks and freeze the rest, without NeMo."""
+        from jadapt.methods.peft.den_banks import attach_to
+
         model.requires_grad_(False)
-        targets = frozenset(self.settings["target_modules"])
+        targets = frozenset(self.settings.target_modules)
         # A list, since banks become modules of the model on the way.
         for path, module in list(model.named_modules()):
-            _attach_to(targets, path.rpartition(".")[2], module)
+            attach_to(targets, path.rpartition(".")[2], module)
 
     def begin_task(self, model: PreTrainedModel, index: int) -> None:
         """Create the parameters of task ``index``, which start from the model of the task before.
@@ -108,21 +156,23 @@ class DEN(Method):
         Raises:
             UserError: another task's turn.
         """
-        found = _banks(model)
+        from jadapt.methods.peft.den_banks import banks_of, seed_of
+
+        found = banks_of(model)
         tasks = next(iter(found.values())).tasks
         if index != tasks + 1:
             raise UserError(f"den: {tasks} tasks are finished, so the next is not task {index}")
-        seed = _seed(found)
+        seed = seed_of(found)
         earlier = any(bank.count for bank in found.values())
         model.requires_grad_(False)
         for name, bank in found.items():
             bank.seed = seed
             bank.begin(
-                self.settings["maximum_units"],
-                selecting=earlier and self.settings["selection_share"] > 0,
+                self.settings.maximum_units,
+                selecting=earlier and self.settings.selection_share > 0,
             )
             if not earlier:
-                bank.grow(name, self.settings["units"])
+                bank.grow(name, self.settings.units)
 
     def after_step(
         self,
@@ -133,28 +183,32 @@ class DEN(Method):
         validation_loss: Callable[[], float],
     ) -> None:
         """Shrink gates and new units, end the selection when it is time, and grow if need be."""
-        found = _banks(model)
+        from jadapt.methods.peft.den_banks import banks_of
+
+        found = banks_of(model)
         selection = self._selection_steps(found, steps)
         for bank in found.values():
             if bank.selecting:
-                bank.shrink_gates(learning_rate * self.settings["sparsity"])
+                bank.shrink_gates(learning_rate * self.settings.sparsity)
                 if step >= selection:
                     bank.fix_gates()
-            bank.shrink_new(learning_rate * self.settings["group_sparsity"] * bank.unit_size**0.5)
+            bank.shrink_new(learning_rate * self.settings.group_sparsity * bank.unit_size**0.5)
         since = step - selection
         # Units that are added after the last step would never be trained.
-        if since < 0 or step == steps or since % self.settings["expansion_interval"]:
+        if since < 0 or step == steps or since % self.settings.expansion_interval:
             return
-        full = all(bank.active == self.settings["maximum_units"] for bank in found.values())
-        if full or validation_loss() <= self.settings["loss_threshold"]:
+        full = all(bank.active == self.settings.maximum_units for bank in found.values())
+        if full or validation_loss() <= self.settings.loss_threshold:
             return
         for name, bank in found.items():
-            bank.grow(name, self.settings["units"])
+            bank.grow(name, self.settings.units)
 
     def end_task(self, model: PreTrainedModel, index: int) -> None:
         """Split, prune and stamp (`UnitBank.finish`); no trainable parameter is left."""
-        for bank in _banks(model).values():
-            bank.finish(self.settings["drift_threshold"])
+        from jadapt.methods.peft.den_banks import banks_of
+
+        for bank in banks_of(model).values():
+            bank.finish(self.settings.drift_threshold)
 
     def for_task(self, model: PreTrainedModel, index: int | None) -> None:
         """Compute as at the end of task ``index``; 0: as the base model; None: the latest.
@@ -164,25 +218,33 @@ class DEN(Method):
         Raises:
             UserError: no such task was finished.
         """
-        for bank in _banks(model).values():
+        from jadapt.methods.peft.den_banks import banks_of
+
+        for bank in banks_of(model).values():
             if index is not None and not 0 <= index <= bank.tasks:
                 raise UserError(f"den: no task {index} here; {bank.tasks} tasks are finished")
             bank.show(index)
 
     def save(self, model: PreTrainedModel, directory: Path) -> None:
         """Write the finished units, their stamps and the gates of all tasks; no base weights."""
-        found = _banks(model)
+        import torch
+
+        from jadapt.methods.peft.den_banks import banks_of, seed_of
+
+        found = banks_of(model)
         tensors = {
             f"{layer}.{name}": tensor
             for layer, bank in found.items()
             for name, tensor in bank.stored().items()
         }
-        tensors[_SEED] = torch.tensor(_seed(found))
+        tensors[_SEED] = torch.tensor(seed_of(found))
         adapter_files.write(directory, "den", self.settings, tensors)
 
     def restore(self, model: PreTrainedModel, directory: Path) -> None:
         """Read back what `save` wrote; the number of units follows from the tensors."""
-        found = _banks(model)
+        from jadapt.methods.peft.den_banks import banks_of
+
+        found = banks_of(model)
         tensors = adapter_files.read(directory, "den")
         expected = {f"{layer}.{key}" for layer, bank in found.items() for key in bank.stored()}
         for name in sorted(expected.symmetric_difference(set(tensors) - {_SEED})):
@@ -198,15 +260,21 @@ class DEN(Method):
 
     def state(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         """Return the trainable parameters and, a layer, how far selection and growth got."""
+        from jadapt.methods.parameters import trainable_state
+        from jadapt.methods.peft.den_banks import banks_of
+
         state = trainable_state(model)
-        for name, bank in _banks(model).items():
+        for name, bank in banks_of(model).items():
             state |= {f"{name}.{key}": tensor for key, tensor in bank.progress().items()}
         return state
 
     def load_state(self, model: PreTrainedModel, state: dict[str, torch.Tensor]) -> None:
         """Take back what `state` returned, once `begin_task` was called."""
+        from jadapt.methods.parameters import load_trainable
+        from jadapt.methods.peft.den_banks import banks_of
+
         load_trainable(model, state, "checkpoint")
-        for name, bank in _banks(model).items():
+        for name, bank in banks_of(model).items():
             bank.load_progress({key: state[f"{name}.{key}"] for key in bank.progress()})
 
     def trainable_count(self, model: PreTrainedModel) -> int:
@@ -215,31 +283,17 @@ class DEN(Method):
         Gates, copies of selected units and active new units; not the room kept for more of them,
         which ``requires_grad`` counts too.
         """
-        return sum(bank.trainable_count() for bank in _banks(model).values())
+        from jadapt.methods.peft.den_banks import banks_of
+
+        return sum(bank.trainable_count() for bank in banks_of(model).values())
 
     def stored_count(self, model: PreTrainedModel) -> int:
         """Return the scalars of all finished units, of whichever task."""
-        return sum(bank.count * bank.unit_size for bank in _banks(model).values())
+        from jadapt.methods.peft.den_banks import banks_of
+
+        return sum(bank.count * bank.unit_size for bank in banks_of(model).values())
 
     def _selection_steps(self, found: dict[str, UnitBank], steps: int) -> int:
         if not any(bank.count for bank in found.values()):
             return 0
-        return max(1, round(self.settings["selection_share"] * steps))
-
-
-def _attach_to(targets: frozenset[str], name: str | None, module: nn.Module) -> None:
-    if name in targets and isinstance(module, nn.Linear):
-        attach(module)
-
-
-def _banks(model: nn.Module) -> dict[str, UnitBank]:
-    found = dict(banks(model))
-    if not found:
-        raise UserError("den.target_modules: the model has none of these layers; change the list")
-    return found
-
-
-def _seed(found: dict[str, UnitBank]) -> int:
-    """Return the seed of all draws: drawn once a run, then kept in adapters and checkpoints."""
-    known = next(iter(found.values())).seed
-    return int(torch.randint(2**62, (), device="cpu")) if known is None else known
+        return max(1, round(self.settings.selection_share * steps))

@@ -11,14 +11,18 @@ NeMo's own DoRA builds Megatron layers, which the models of this project do not 
 
 from __future__ import annotations
 
-import torch
-from torch import nn
-from torch.nn import functional
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING
 
-from jadapt.core.errors import UserError
-from jadapt.methods.parameters import Transform, nemo_transform
-from jadapt.methods.peft.lora import LoRA, adapted_layers
+from jadapt.core.declarations import LOSS, Field, Look, Number, Settings
+from jadapt.methods.base import Method
+from jadapt.methods.peft.lora import LoRA
+from jadapt.methods.peft.targets import TargetModules
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from jadapt.methods.base import Transform
 
 
 class DoRA(LoRA):
@@ -29,92 +33,59 @@ class DoRA(LoRA):
     """
 
     key = "dora"
-    hyperparameters = ("rank", "alpha", "dropout", "target_modules")
+    label = "DoRA"
+    family = "efficient"
+    order = 30
+    look = Look("#7f2d04", "P", "-.")
+    summary = "Weight-decomposed low-rank adaptation: lengths of the weights' rows train as well."
+    paragraph = r"""
+    *DoRA* @dora writes a weight matrix as a magnitude times a direction and gives the low-rank
+    update to the direction,
+    $ W' = m dot (W + alpha / r B A) / norm(W + alpha / r B A), $ <eq-dora>
+    where the norm is taken for each output separately and the vector of magnitudes $m$ trains as
+    well. It starts at the norms of $W$ and $B$ starts at zero, so again training begins at the base
+    model. As its authors advise, the norm counts as a constant in the gradient.
+    """
+    citation = "dora"
+    # Penalties on its weights have not been studied.
+    supports = Method.supports - {LOSS}
     use_dora = True
+
+    class Hyperparameters(Settings):
+        """Of DoRA."""
+
+        rank: int = Field(examples=[16], ge=1, description="Rank r of the update.")
+        alpha: Number = Field(
+            examples=[32], gt=0, description="Scale; the update counts alpha / r times."
+        )
+        dropout: Number = Field(
+            examples=[0.0], ge=0, lt=1, description="Dropout on the adapter's input."
+        )
+        target_modules: TargetModules
 
     def transform(self) -> Transform:
         """Return the NeMo transform that does what `apply` does."""
+        from jadapt.methods.parameters import nemo_transform
+
         return nemo_transform(self.apply)
 
     def apply(self, model: PreTrainedModel) -> None:
         """Freeze ``model`` and turn its target layers into `DoRALinear`, in place."""
-        model.requires_grad_(False)
-        targets = set(self.settings["target_modules"])
-        found = [
-            module
-            for name, module in model.named_modules()
-            if name.rpartition(".")[2] in targets and isinstance(module, nn.Linear)
-        ]
-        if not found:
-            raise UserError(f"target_modules: none of {', '.join(sorted(targets))} in this model")
-        for linear in found:
-            DoRALinear.patch(linear, self.settings["rank"], self.scale, self.settings["dropout"])
-        # New modules, dropout among them, start in training mode.
-        model.train(model.training)
+        from jadapt.methods.peft.dora_layers import patch_layers
 
-    def effective(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+        patch_layers(
+            model,
+            set(self.settings.target_modules),
+            self.settings.rank,
+            self.scale,
+            self.settings.dropout,
+        )
+
+    def weight_delta(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         """Return W' - W of each adapted layer, of shape (out, in), by the name of the layer.
 
         Differentiable in A, B and m, the norm constant as in training.
         """
+        from jadapt.methods.peft.lora_layers import adapted_layers
+
         return {name: layer.change() for name, layer in adapted_layers(model)}
-
-
-class DoRALinear(nn.Linear):
-    """A linear layer with DoRA. Its own weight and bias keep their names, and stay frozen."""
-
-    @classmethod
-    def patch(cls, linear: nn.Linear, rank: int, scale: float, dropout: float) -> None:
-        """Turn ``linear`` into such a layer; the new parameters lie beside its weight."""
-        weight = linear.weight
-        place = {"bias": False, "device": weight.device, "dtype": weight.dtype}
-        # PyTorch draws a new linear layer by Kaiming's rule, U(-1/sqrt(n), 1/sqrt(n)).
-        linear.lora_a = nn.Linear(linear.in_features, rank, **place)
-        linear.lora_b = nn.Linear(rank, linear.out_features, **place)
-        nn.init.zeros_(linear.lora_b.weight)
-        linear.lora_dropout = nn.Dropout(dropout) if dropout else nn.Identity()
-        linear.scale = scale
-        linear.__class__ = cls
-        linear.lora_magnitude_vector = nn.Parameter(_row_norms(weight.detach()))
-
-    @torch.no_grad()
-    def row_norms(self) -> torch.Tensor:
-        """Return ||W + s B A|| of each output unit, of shape (out,), in the weights' precision."""
-        # Autocast would multiply B by A in half precision, and the norm divides the whole layer.
-        with torch.autocast(self.weight.device.type, enabled=False):
-            direction = torch.addmm(
-                self.weight, self.lora_b.weight, self.lora_a.weight, alpha=self.scale
-            )
-        return _row_norms(direction)
-
-    def gain(self) -> torch.Tensor:
-        """Return m / ||W + s B A||, of shape (out,)."""
-        return self.lora_magnitude_vector / self.row_norms()
-
-    def change(self) -> torch.Tensor:
-        """Return W' - W, of shape (out, in)."""
-        direction = self.weight + self.scale * (self.lora_b.weight @ self.lora_a.weight)
-        return self.gain().unsqueeze(1) * direction - self.weight
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return W' x + b for ``x`` of shape (..., in).
-
-        W' is never formed: its gradient would cost as much as full fine-tuning. The gain goes into
-        B, which is small, and into one multiplication of W x.
-        """
-        gain = self.gain()
-        base = functional.linear(x, self.weight.detach())
-        up = self.lora_b.weight * (self.scale * gain).unsqueeze(1)
-        low = functional.linear(self.lora_a(self.lora_dropout(x)), up, self.bias)
-        # In mixed precision the gain stays in float32: rounded to bfloat16 it could not be 1.001.
-        output = torch.addcmul(low, base, gain).to(base.dtype)
-        if self.weight.requires_grad:
-            # Asked for the gradient of its weight, the layer gives that of W', not of W.
-            probe = functional.linear(x.detach(), self.weight)
-            output = output + (probe - probe.detach())
-        return output
-
-
-def _row_norms(matrix: torch.Tensor) -> torch.Tensor:
-    precise = torch.promote_types(matrix.dtype, torch.float32)
-    return torch.linalg.vector_norm(matrix, dim=1, dtype=precise).to(matrix.dtype)

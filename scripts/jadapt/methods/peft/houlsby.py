@@ -8,25 +8,16 @@ projection, and that of the feed-forward block's last layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
-from torch.nn import functional
-from transformers import PreTrainedModel
+from jadapt.core.declarations import DDP, FSDP2, Field, Look, Number, Settings
+from jadapt.methods.peft.adapter import Adapter
 
-from jadapt.core.errors import UserError
-from jadapt.methods.base import Method
-from jadapt.methods.parameters import Transform, load_trainable, nemo_transform, trainable_state
-from jadapt.methods.peft import adapter_files
-
-ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu, "silu": functional.silu}
-# The last linear layer of each of the two sub-layers, in the Llama family.
-PLACES = ("o_proj", "down_proj")
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
-class Houlsby(Method):
+class Houlsby(Adapter):
     """Two bottleneck adapters a block; with ``train_norms`` the gains of the norms train as well,
     as in the paper.
 
@@ -36,73 +27,49 @@ class Houlsby(Method):
     """
 
     key = "houlsby"
-    hyperparameters = ("bottleneck", "activation", "init_std", "train_norms")
+    label = "Houlsby adapters"
+    family = "efficient"
+    order = 40
+    look = Look("#e69f00", "^", (0, (5, 1, 1, 1)))
+    summary = "Bottleneck adapters after attention and after the feed-forward block."
+    paragraph = r"""
+    *Houlsby adapters* @houlsby are bottlenecks with a residual connection,
+    $ h <- h + W_"up" sigma(W_"down" h + b_"down") + b_"up", $ <eq-houlsby>
+    one after attention and one after the feed-forward layer of every block, each before the block's
+    own residual sum. Only they train<% if of_kind("houlsby") | selectattr("settings.train_norms",
+    "defined") | selectattr("settings.train_norms") | list %>, along with the gains of the
+    normalisation layers<% endif %>.
+    """
+    citation = "houlsby"
+    proper_name = True
+    parallelism = frozenset({DDP, FSDP2})
 
-    def transform(self) -> Transform:
-        """Return the NeMo transform that does what `apply` does."""
-        return nemo_transform(self.apply)
+    class Hyperparameters(Settings):
+        """Of the adapters of Houlsby et al."""
+
+        bottleneck: int = Field(examples=[64], ge=1, description="Width m of the bottleneck.")
+        activation: Literal["relu", "gelu", "silu"] = Field(
+            examples=["gelu"], description="Nonlinearity in the bottleneck."
+        )
+        init_std: Number = Field(
+            examples=[0.01],
+            ge=0,
+            description="Standard deviation of the projection back at the start; 0 starts at the "
+            "identity.",
+        )
+        train_norms: bool = Field(
+            examples=[True],
+            description="Whether the gains of the normalisation layers train too, as in the paper.",
+        )
 
     def apply(self, model: PreTrainedModel) -> None:
         """Freeze ``model`` and add the adapters, in place."""
-        model.requires_grad_(False)
-        found = [
-            module
-            for name, module in model.named_modules()
-            if name.rpartition(".")[2] in PLACES and isinstance(module, nn.Linear)
-        ]
-        if not found:
-            raise UserError(
-                f"method houlsby: the model has none of the layers {', '.join(PLACES)}; "
-                "choose a model of the Llama family"
-            )
-        for linear in found:
-            AdaptedLinear.patch(
-                linear,
-                self.settings["bottleneck"],
-                self.settings["activation"],
-                self.settings["init_std"],
-            )
-        if self.settings["train_norms"]:
-            for gain in norm_gains(model):
-                gain.requires_grad_(True)
+        from jadapt.methods.peft.houlsby_layers import add_adapters
 
-    def save(self, model: PreTrainedModel, directory: Path) -> None:
-        """Write the adapters, and the norms' gains if they train, with a description."""
-        adapter_files.write(directory, "houlsby", self.settings, trainable_state(model))
-
-    def restore(self, model: PreTrainedModel, directory: Path) -> None:
-        """Read what `save` wrote into a model that carries the same adapters."""
-        load_trainable(model, adapter_files.read(directory, "houlsby"), directory)
-
-
-class AdaptedLinear(nn.Linear):
-    """A linear layer followed by a bottleneck adapter with its own residual connection."""
-
-    @classmethod
-    def patch(cls, linear: nn.Linear, bottleneck: int, activation: str, init_std: float) -> None:
-        """Turn ``linear`` into such a layer; the new parameters lie beside its weight."""
-        place = {"device": linear.weight.device, "dtype": linear.weight.dtype}
-        down = nn.Linear(linear.out_features, bottleneck, **place)
-        up = nn.Linear(bottleneck, linear.out_features, **place)
-        if init_std:
-            nn.init.normal_(up.weight, std=init_std)
-        else:
-            nn.init.zeros_(up.weight)
-        nn.init.zeros_(down.bias)
-        nn.init.zeros_(up.bias)
-        linear.adapter_down, linear.adapter_up = down, up
-        linear.activation = ACTIVATIONS[activation]
-        linear.__class__ = cls
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return h + W_up f(W_down h + b) + b' for h = W x, of shape (..., out)."""
-        h = functional.linear(x, self.weight, self.bias)
-        return h + self.adapter_up(self.activation(self.adapter_down(h)))
-
-
-def norm_gains(model: nn.Module) -> Iterator[nn.Parameter]:
-    """Yield the gains of all normalisation layers, the last one before the output included."""
-    for module in model.modules():
-        # Every architecture of transformers has a norm class of its own, named so.
-        if type(module).__name__.lower().endswith("norm"):
-            yield module.weight
+        add_adapters(
+            model,
+            self.settings.bottleneck,
+            self.settings.activation,
+            self.settings.init_std,
+            self.settings.train_norms,
+        )

@@ -8,20 +8,22 @@ the published one, and `nemo` keeps NeMo's default for comparison.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
-
+from jadapt.core.declarations import DDP, FSDP2, Field, Look, Number, Settings
 from jadapt.core.errors import UserError, nearest
 from jadapt.core.files import read_json, write_json
 from jadapt.methods.base import Method
-from jadapt.methods.parameters import Transform, load_trainable, trainable_state
 from jadapt.methods.peft.adapter_files import PEFT_CONFIG, PEFT_WEIGHTS
+from jadapt.methods.peft.targets import TargetModules, linear_shapes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from jadapt.methods.base import Transform
 
 NEMO_A_INIT = {"kaiming": "uniform", "nemo": "xavier"}
 
@@ -31,25 +33,69 @@ class LoRA(Method):
     unchanged. Adapters are kept in PEFT's format, readable without this project."""
 
     key = "lora"
-    hyperparameters = ("rank", "alpha", "dropout", "target_modules", "a_init")
+    label = "LoRA"
+    family = "efficient"
+    order = 20
+    look = Look("#d55e00", "s", "--")
+    summary = "Low-rank adaptation: a trained product of two thin matrices beside frozen weights."
+    paragraph = r"""
+    *LoRA* @lora freezes a weight matrix $W$ and learns an update of rank $r$,
+    $ h = W x + alpha / r B A x, $ <eq-lora>
+    with $B$ zero at the start, so that training begins at the base model. The start of $A$ deserves
+    a remark. The published choice is Kaiming's uniform initialisation @he, which for $d$ inputs
+    draws from an interval around zero whose root mean square is $1 \/ sqrt(3 d)$. The default of
+    << names.nemo >> (version << literature.lora_initialisation.version >>) on its Hugging Face
+    path, named after Xavier, draws from the interval between zero and one instead, with a root mean
+    square of $1 \/ sqrt(3)$. That is too large by a factor of $sqrt(d)$<% if
+    setting("model.hidden_size") %>, which is << n("setting.model.hidden_size.root") >>
+    for the width of the model here<% endif %>, and since all entries are positive, most of its
+    energy lies in one direction.
+    <% for chosen in ["kaiming", "nemo"] %>
+    <% set users = of_kind("lora") | selectattr("settings.a_init", "equalto", chosen) | list %>
+    <% if users %>
+    The <% if chosen == "kaiming" %>published initialisation<% else %>default, for comparison,<%
+    endif %> is used by << named(users) | markup >>.
+    <% endif %>
+    <% endfor %>
+    """
+    citation = "lora"
+    parallelism = frozenset({DDP, FSDP2})
     use_dora = False
+
+    class Hyperparameters(Settings):
+        """Of LoRA as NeMo builds it."""
+
+        rank: int = Field(examples=[16], ge=1, description="Rank r of the update.")
+        alpha: Number = Field(
+            examples=[32], gt=0, description="Scale; the update counts alpha / r times."
+        )
+        dropout: Number = Field(examples=[0.0],
+            ge=0, lt=1,
+            description="Dropout on the adapter's output, as NeMo applies it on this path.",
+        )  # fmt: skip
+        target_modules: TargetModules
+        a_init: Literal["kaiming", "nemo"] = Field(
+            examples=["kaiming"],
+            description="Initialisation of A: the published one, or NeMo's default (uniform on "
+            "[0, 1)).",
+        )
 
     @property
     def scale(self) -> float:
         """alpha / r, what the product B A is multiplied by."""
-        return self.settings["alpha"] / self.settings["rank"]
+        return self.settings.alpha / self.settings.rank
 
     def check(self, shape: PretrainedConfig) -> None:
         """Refuse targets that the model lacks, and a rank above the full rank of a target."""
         known = linear_shapes(shape)
-        for target in self.settings["target_modules"]:
+        for target in self.settings.target_modules:
             if target not in known:
                 raise UserError(
                     f"target_modules: the model has no '{target}'{nearest(target, known)}"
                 )
-        smallest = min(self.settings["target_modules"], key=lambda name: min(known[name]))
+        smallest = min(self.settings.target_modules, key=lambda name: min(known[name]))
         outputs, inputs = known[smallest]
-        if self.settings["rank"] > min(outputs, inputs):
+        if self.settings.rank > min(outputs, inputs):
             raise UserError(
                 f"rank: {self.settings['rank']} is above {min(outputs, inputs)}, the full rank of "
                 f"'{smallest}' ({outputs} x {inputs}) in this model; lower it to at most that"
@@ -60,11 +106,11 @@ class LoRA(Method):
         from nemo.collections.llm.peft.lora import LoRA as NeMoLoRA
 
         lora = NeMoLoRA(
-            target_modules=list(self.settings["target_modules"]),
-            dim=self.settings["rank"],
-            alpha=self.settings["alpha"],
-            dropout=self.settings["dropout"],
-            lora_A_init_method=NEMO_A_INIT[self.settings["a_init"]],
+            target_modules=list(self.settings.target_modules),
+            dim=self.settings.rank,
+            alpha=self.settings.alpha,
+            dropout=self.settings.dropout,
+            lora_A_init_method=NEMO_A_INIT[self.settings.a_init],
         )
         # NeMo sets this when the transform is also a callback. As a callback it would replace the
         # trainer's checkpoint reader and writer, and skip Lightning's restoring of a run; as a
@@ -81,38 +127,40 @@ class LoRA(Method):
         # New modules, dropout among them, start in training mode.
         model.train(model.training)
 
-    def effective(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    def weight_delta(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         """Return the change of each adapted layer's weight, (alpha / r) B A of shape (out, in).
 
         Differentiable in A and B; by the name of the linear layer.
         """
+        from jadapt.methods.peft.lora_layers import adapted_layers
+
         return {
             name: self.scale * (layer.lora_b.weight @ layer.lora_a.weight)
             for name, layer in adapted_layers(model)
         }
 
-    def effective_leaves(self, model: PreTrainedModel) -> dict[str, nn.Parameter]:
+    def weight_delta_leaves(self, model: PreTrainedModel) -> dict[str, nn.Parameter]:
         """Return the base weights of the adapted layers, by the name of the layer.
 
         They are frozen in training. Once they require gradients, theirs are those of the change
         that is added to them.
         """
+        from jadapt.methods.peft.lora_layers import adapted_layers
+
         return {name: layer.weight for name, layer in adapted_layers(model)}
 
-    @torch.no_grad()
     def merge(self, model: PreTrainedModel) -> PreTrainedModel:
         """Return a copy of ``model`` with the change added to the weights, and no adapter."""
-        changes = self.effective(model)
-        plain = copy.deepcopy(model)
-        for name, layer in list(adapted_layers(plain)):
-            linear = nn.Linear(layer.in_features, layer.out_features, bias=False, device="meta")
-            linear.weight = nn.Parameter(layer.weight + changes[name])
-            linear.bias = layer.bias
-            plain.set_submodule(name, linear)
-        return plain.requires_grad_(True)
+        from jadapt.methods.peft.lora_layers import merged
+
+        return merged(model, self.weight_delta)
 
     def save(self, model: PreTrainedModel, directory: Path) -> None:
         """Write the adapter alone: ``adapter_model.safetensors`` and ``adapter_config.json``."""
+        from safetensors.torch import save_file
+
+        from jadapt.methods.parameters import trainable_state
+
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {
             peft_name(name): tensor.contiguous().cpu()
@@ -124,10 +172,10 @@ class LoRA(Method):
             {
                 "peft_type": "LORA",
                 "task_type": "CAUSAL_LM",
-                "r": self.settings["rank"],
-                "lora_alpha": self.settings["alpha"],
-                "lora_dropout": self.settings["dropout"],
-                "target_modules": list(self.settings["target_modules"]),
+                "r": self.settings.rank,
+                "lora_alpha": self.settings.alpha,
+                "lora_dropout": self.settings.dropout,
+                "target_modules": list(self.settings.target_modules),
                 "use_dora": self.use_dora,
                 "bias": "none",
                 "fan_in_fan_out": False,
@@ -141,10 +189,14 @@ class LoRA(Method):
         Raises:
             UserError: the adapter has another rank, scale or kind, or other layers.
         """
+        from safetensors.torch import load_file
+
+        from jadapt.methods.parameters import load_trainable, trainable_state
+
         stored = read_json(directory / PEFT_CONFIG)
         for key, expected in (
-            ("r", self.settings["rank"]),
-            ("lora_alpha", self.settings["alpha"]),
+            ("r", self.settings.rank),
+            ("lora_alpha", self.settings.alpha),
             ("use_dora", self.use_dora),
         ):
             if stored.get(key, False) != expected:
@@ -156,30 +208,6 @@ class LoRA(Method):
         names = trainable_state(model)
         state = {name: tensors[key] for name in names if (key := peft_name(name)) in tensors}
         load_trainable(model, state, directory)
-
-
-def linear_shapes(shape: PretrainedConfig) -> dict[str, tuple[int, int]]:
-    """Return (outputs, inputs) of the linear layers of a block of the Llama family, by name."""
-    hidden, heads = shape.hidden_size, shape.num_attention_heads
-    head_size = getattr(shape, "head_dim", None) or hidden // heads
-    queries = heads * head_size
-    keys = (getattr(shape, "num_key_value_heads", None) or heads) * head_size
-    return {
-        "q_proj": (queries, hidden),
-        "k_proj": (keys, hidden),
-        "v_proj": (keys, hidden),
-        "o_proj": (hidden, queries),
-        "gate_proj": (shape.intermediate_size, hidden),
-        "up_proj": (shape.intermediate_size, hidden),
-        "down_proj": (hidden, shape.intermediate_size),
-    }
-
-
-def adapted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
-    """Yield the linear layers that carry two low-rank factors, with their names."""
-    for name, module in model.named_modules():
-        if "lora_a" in module._modules:
-            yield name, module
 
 
 def peft_name(name: str) -> str:

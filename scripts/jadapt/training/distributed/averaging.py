@@ -1,10 +1,10 @@
-"""Data parallel: every device holds the whole model, and gradients are averaged once a step.
+"""Data parallelism: every device holds the whole model; gradients are averaged once per step.
 
-Lightning's `DDPStrategy` is the base, without torch's `DistributedDataParallel` around the model.
-That sends gradients while others are still computed, for which a hook is called for each parameter;
-with the many small ones of adapters the hooks take longer than all messages (LoRA on SmolLM2-135M:
-1.26 times the speed of one GPU on two), and a recorded backward pass calls none. The gradients of
-a model of this size cross NVLink in a few milliseconds.
+This is Lightning's `DDPStrategy` without torch's `DistributedDataParallel` around the model. DDP
+overlaps communication with the backward pass by calling a hook for each parameter. With the many
+small parameters of adapters the hooks take longer than the communication (LoRA on SmolLM2-135M: two
+GPUs were 1.26 times as fast as one), and a backward pass replayed from a CUDA graph calls no hooks.
+Sending all gradients of a model of this size over NVLink at once takes a few milliseconds.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from torch import distributed, nn
 
 from jadapt.core.bucketing import divide
 
-# Gradients of this many bytes are sent as one message.
+# Size of a bucket in bytes: gradients of up to this size are all-reduced together.
 MESSAGE = 2**28
 
 
 class AveragingOnce:
-    """Of a strategy that averages gradients when those of a step's micro-batches are complete."""
+    """Mixin of a strategy that averages gradients once, after the last micro-batch of a step."""
 
     _more_to_come = False
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:
-        """Within, further micro-batches of the step are to come."""
+        """Within the block, gradients accumulate without averaging: more micro-batches follow."""
         self._more_to_come = True
         try:
             yield
@@ -37,29 +37,34 @@ class AveragingOnce:
             self._more_to_come = False
 
     def average_complete(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Average the gradients of parameters, unless more is to be added to them."""
+        """Average the gradients of the parameters, unless more micro-batches of the step follow."""
         if not self._more_to_come:
             average(p.grad for p in parameters if p.grad is not None)
 
 
 class AveragingStrategy(AveragingOnce, DDPStrategy):
-    """Lightning's data parallel strategy with one average of the gradients a step."""
+    """Lightning's data-parallel strategy with one averaging of the gradients per step."""
 
     def configure_ddp(self) -> None:
-        """Begin with the weights of the first process, in all of them."""
-        for tensor in (*self.model.parameters(), *self.model.buffers()):
-            # Some are parts of a matrix, which a message cannot be received into.
+        """Broadcast the weights of rank 0 to all processes."""
+        for tensor in (*self._whole_model().parameters(), *self._whole_model().buffers()):
+            # Fused projections are views with gaps, and broadcast needs contiguous memory.
             values = tensor.detach().contiguous()
             distributed.broadcast(values, src=0)
             tensor.detach().copy_(values)
 
     def post_backward(self, closure_loss: torch.Tensor) -> None:
-        """Average the gradients when those of a step are complete."""
-        self.average_complete(self.model.parameters())
+        """Average the gradients after the last micro-batch of a step."""
+        self.average_complete(self._whole_model().parameters())
+
+    def _whole_model(self) -> nn.Module:
+        if self.model is None:
+            raise RuntimeError("the strategy has no model yet")
+        return self.model
 
 
 def average(tensors: Iterable[torch.Tensor]) -> None:
-    """Replace tensors by their means over the processes, which have the same ones in one order."""
+    """Replace tensors by their means over the processes, which all pass them in the same order."""
     tensors = list(tensors)
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         same = [tensor for tensor in tensors if tensor.dtype == dtype]

@@ -1,4 +1,4 @@
-"""Whether a job has the devices that its configuration counts on: fewer would be another study."""
+"""Check that a job has the devices its configuration assumes; with fewer, results would differ."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jadapt.core.errors import UserError
 
 
 def check_devices(settings: dict) -> None:
-    """Compare what this job sees with what the run is configured for.
+    """Compare the GPUs that this job sees with those that the run is configured for.
 
-    A cluster, or Snakemake's own ``--resources gpu=1``, may give a job less than its rule asks for.
+    A cluster, or Snakemake's own ``--resources gpu=1``, may give a job fewer than its rule asks.
 
     Raises:
         UserError: there are fewer GPUs than ``devices``.
@@ -36,8 +36,8 @@ def check_batch(settings: dict, world_size: int, accumulation: int) -> None:
 
     Args:
         settings: the run's settings.
-        world_size: processes that the trainer started.
-        accumulation: micro-batches of each before a step.
+        world_size: number of processes that the trainer works with.
+        accumulation: micro-batches that each of them accumulates per step.
 
     Raises:
         UserError: they differ.

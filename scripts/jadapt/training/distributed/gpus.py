@@ -1,7 +1,8 @@
-"""Give each job of this machine GPUs of its own, with lock files: no two jobs share one.
+"""Assign GPUs to the jobs of a machine by lock files, so that no two jobs share one.
 
-Snakemake counts GPUs (``resources: gpu=1``) but does not say which one a job may use; SLURM does
-both. Imports nothing heavy, since CUDA_VISIBLE_DEVICES must be set before torch looks for devices.
+Snakemake counts GPUs (``resources: gpu=1``) but does not say which of them a job may use; SLURM
+does both. This module does not import torch, because CUDA_VISIBLE_DEVICES must be set before torch
+looks for devices.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 @contextmanager
 def assigned(settings: Mapping) -> Iterator[list[str]]:
-    """Hold as many GPUs as a run's ``devices`` while the block runs, and show it only these.
+    """Lock as many GPUs as the run's ``devices`` for the duration of the block, and make only these
+    visible (CUDA_VISIBLE_DEVICES).
 
-    On a CPU, or where no GPU can be listed, nothing is done: what is missing is reported by the
-    check of the devices, which knows torch's own view. The locks end with the process, however it
-    ends. When all are taken by others, the job waits for one.
+    Does nothing for a run on the CPU, or where no GPU can be listed; missing GPUs are reported by
+    `devices.check_devices`, which asks torch. The locks are released when the process ends, however
+    it ends. While too few GPUs are free, the job waits.
 
     Raises:
         UserError: the machine has fewer GPUs than the run is configured for.
@@ -61,7 +63,7 @@ def assigned(settings: Mapping) -> Iterator[list[str]]:
 
 
 def installed() -> list[str]:
-    """Return the unique names of the GPUs that nvidia-smi lists, in its order; [] without it."""
+    """Return the UUIDs of the GPUs that nvidia-smi lists, in its order; [] without nvidia-smi."""
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -71,9 +73,10 @@ def installed() -> list[str]:
 
 
 def visible(variable: str | None, installed: list[str]) -> list[str]:
-    """Return the GPUs that this process may use, by unique name where that is known.
+    """Return the GPUs that this process may use, as UUIDs where these are known.
 
-    Numbers mean different GPUs in different jobs of a cluster, so they would make poor locks.
+    In a cluster the same index may mean different GPUs in different jobs, so indices cannot serve
+    as names of locks.
     """
     if variable is None:
         return installed
@@ -85,17 +88,17 @@ def visible(variable: str | None, installed: list[str]) -> list[str]:
 
 
 def folder() -> Path:
-    """Return the folder of the lock files, one for each user of a machine."""
+    """Return the folder of the lock files; each user of a machine has one."""
     path = Path(tempfile.gettempdir()) / f"jadapt-gpus-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
 def _take(devices: list[str], count: int, held: ExitStack) -> list[str]:
-    """Lock ``count`` of the devices, all at once or none, waiting as long as it takes."""
+    """Lock ``count`` devices, all of them or none, waiting until enough are free."""
     waited = False
     while True:
-        # One process at a time chooses, so that two of them never hold half of what both need.
+        # One process at a time chooses; else two of them could each hold half of what both need.
         with open(folder() / "choosing", "a", encoding="utf-8") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             streams: dict[str, IO[str]] = {}

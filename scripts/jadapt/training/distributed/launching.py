@@ -1,9 +1,9 @@
-"""Start one process a device, as torchrun does, and end them together.
+"""Launch one process per device, as torchrun does, and end them together.
 
-The process of the command line trains nothing: it holds the GPUs, starts the same command once for
-each device with the variables that torch.distributed and Lightning read (``LOCAL_RANK`` and the
-like), and waits. Lightning's own launcher would start the others only when the first has loaded
-everything, and leave a traceback of each behind.
+The process that the user started trains nothing. It locks the GPUs, starts the same command once
+per device, with the environment variables that torch.distributed and Lightning read (``LOCAL_RANK``
+and so on), and waits. Lightning's own launcher would start the other processes only after the
+first has loaded everything, and every process that fails would print a traceback.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import IO
 from jadapt.core.errors import UserError
 from jadapt.training.distributed import gpus, worker
 
-# Seconds that the others have to end by themselves when one has failed.
+# Seconds that the other processes get to end by themselves after one has failed.
 GRACE = 10.0
 
 
 def on_devices(settings: Mapping, work: Callable[[], None]) -> None:
-    """Do ``work`` in one process a device: here, or in processes that this one starts.
+    """Run ``work`` in one process per device: in this process, or in those that it launches.
 
     Raises:
         UserError: the machine has fewer GPUs than the run's ``devices``, or a process failed.
@@ -38,7 +38,7 @@ def on_devices(settings: Mapping, work: Callable[[], None]) -> None:
         with gpus.assigned(settings):
             work()
     else:
-        # Imported late, as it imports torch; the GPUs are held by the process that started this.
+        # Imported here because it imports torch. The launching process has locked the GPUs.
         from jadapt.training.distributed import ranks
 
         with ranks.joined(settings):
@@ -46,14 +46,14 @@ def on_devices(settings: Mapping, work: Callable[[], None]) -> None:
 
 
 def start(count: int) -> None:
-    """Run this very command in ``count`` processes; return when all of them have ended well.
+    """Run this very command in ``count`` processes; return when all of them have succeeded.
 
-    Only the first one writes to this process's output. The others' is shown when one of them
-    is the first to fail and it is more than a line.
+    Only the output of rank 0 is passed on. That of another process is shown if it was the first to
+    fail and has printed more than one line.
 
     Raises:
-        UserError: a process other than the first failed.
-        SystemExit: the first failed, and has said why.
+        UserError: a process other than rank 0 failed.
+        SystemExit: rank 0 failed, and has already printed the reason.
     """
     command = [sys.executable, *sys.orig_argv[1:]]
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -68,9 +68,11 @@ def start(count: int) -> None:
         for number in range(count):
             outputs.append(tempfile.TemporaryFile())  # noqa: SIM115
             environment = os.environ | shared | {worker.RANK: str(number), "RANK": str(number)}
-            streams = {} if number == 0 else {"stdout": outputs[-1], "stderr": outputs[-1]}
+            stream = None if number == 0 else outputs[-1]
             processes.append(
-                subprocess.Popen(command, env=environment, pass_fds=(reader,), **streams)
+                subprocess.Popen(
+                    command, env=environment, pass_fds=(reader,), stdout=stream, stderr=stream
+                )
             )
         failed = _wait(processes)
         if failed is not None:
@@ -85,7 +87,7 @@ def start(count: int) -> None:
 
 
 def _wait(processes: list[subprocess.Popen]) -> int | None:
-    """Wait for all; return the number of the one that failed first, None when none did."""
+    """Wait for all processes; return the rank that failed first, or None if none did."""
     while True:
         codes = [process.poll() for process in processes]
         failed = [number for number, code in enumerate(codes) if code]
@@ -94,7 +96,7 @@ def _wait(processes: list[subprocess.Popen]) -> int | None:
         if all(code == 0 for code in codes):
             return None
         time.sleep(0.1)
-    # The same mistake may end all of them; the first one's line is then the one to read.
+    # The same mistake may end all of them; report the lowest rank that failed by itself.
     _until(lambda: all(process.poll() is not None for process in processes), GRACE)
     own = [n for n, process in enumerate(processes) if process.poll() not in (None, 0, worker.LOST)]
     return min(own, default=failed[0])
@@ -109,7 +111,7 @@ def _explain(failed: int, processes: list[subprocess.Popen], outputs: list[IO[by
             "training.micro_batch_size"
         )
     if failed == 0:
-        # It has printed its own line.
+        # It has already printed its error message.
         sys.exit(1 if code == worker.LOST else code)
     outputs[failed].seek(0)
     text = outputs[failed].read().decode("utf-8", errors="replace").rstrip()
@@ -120,7 +122,8 @@ def _explain(failed: int, processes: list[subprocess.Popen], outputs: list[IO[by
 
 
 def _end(processes: list[subprocess.Popen]) -> None:
-    """Stop what still runs; a process that waits for another one in vain ignores SIGTERM."""
+    """Stop the remaining processes, with SIGKILL if need be: a process that waits in a collective
+    operation does not react to SIGTERM."""
     for process in processes:
         if process.poll() is None:
             process.terminate()

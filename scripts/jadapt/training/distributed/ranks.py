@@ -1,6 +1,6 @@
-"""What the processes of a run on several devices tell each other; with one process, nothing.
+"""Collective operations between the processes of a run; with one process they do nothing.
 
-Every function here is to be called by all of them, in the same order.
+Every process of the run must call each of these functions, in the same order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
@@ -20,26 +20,29 @@ from torch import distributed
 from jadapt.training.distributed import worker
 
 T = TypeVar("T")
-# Longer than the first process alone may take for a checkpoint or for noting what a task left.
+# Longer than rank 0 may need, while the others wait, to write a checkpoint or a strategy's state.
 TIMEOUT = timedelta(minutes=60)
-# Of two processes' random numbers; a run's seeds are multiples of 1000 and places in a sequence.
+# Added to a seed once per rank. Seeds of a run are 1000 * seed + index of the task, so that seeds
+# of different ranks and tasks do not coincide.
 _SEED_STRIDE = 1_000_003
 _LOST = ("connection closed by peer", "connection reset by peer", "broken pipe")
 
 
 @contextmanager
 def joined(settings: Mapping) -> Iterator[None]:
-    """Connect the processes of a run while the block runs; one device needs none of it."""
+    """Join the process group of a run for the duration of the block, unless it has one device."""
     if settings["devices"] == 1:
         yield
         return
     worker.follow_starter()
     number = worker.rank(settings)
+    if number is None:
+        raise RuntimeError("the launching process is no rank of the run")
     on_gpu = settings["accelerator"] == "gpu"
     if on_gpu:
         torch.cuda.set_device(number)
     elif any(name == "lo" for _, name in socket.if_nameindex()):
-        # All processes are of one machine, whose own name need not lead anywhere.
+        # All processes are on this machine, whose host name need not resolve to an address.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     distributed.init_process_group(
         "nccl" if on_gpu else "gloo",
@@ -50,19 +53,19 @@ def joined(settings: Mapping) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Not by an orderly end of the interpreter: there, threads that still serve the others
-        # abort one process in six (torch 2.13, gloo), and the signal would hide who is to blame.
+        # The process must not end through the interpreter's shutdown: there, one process in six is
+        # aborted by gloo's threads (torch 2.13), and the signal would hide which process failed.
         if _is_lost(error):
-            # Another one has failed, and says why.
+            # Another process has failed, and reports the reason.
             _end_at_once(worker.LOST)
-        # Once its line is printed, which the caller does.
+        # Runs after the caller has printed the error message.
         atexit.register(_end_at_once, 1)
         raise
     distributed.destroy_process_group()
 
 
 def _is_lost(error: Exception) -> bool:
-    """Tell whether this is how a process notices that another one is gone."""
+    """Tell whether an error means that the connection to another process was lost."""
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _LOST)
 
 
@@ -73,12 +76,12 @@ def _end_at_once(status: int) -> None:
 
 
 def count() -> int:
-    """Return the number of processes."""
+    """Return the number of processes of the run."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Return this process's number."""
+    """Return the rank of this process."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
@@ -88,25 +91,25 @@ def is_rank_zero() -> bool:
 
 
 def on_rank_zero(work: Callable[[], T]) -> T:
-    """Let the first process do ``work``; return what it returned, in all of them."""
+    """Run ``work`` in rank 0 only; return its result in all processes."""
     if count() == 1:
         return work()
-    found = [work() if is_rank_zero() else None]
+    found: list[Any] = [work() if is_rank_zero() else None]
     distributed.broadcast_object_list(found, src=0)
     return found[0]
 
 
 def gather(value: T) -> list[T]:
-    """Return the value of every process, by number."""
+    """Return the values of all processes, ordered by rank."""
     if count() == 1:
         return [value]
-    found = [None] * count()
+    found: list[Any] = [None] * count()
     distributed.all_gather_object(found, value)
     return found
 
 
 def mean(values: Sequence[float]) -> list[float]:
-    """Return the means of numbers over the processes, each of its own place."""
+    """Return the means over the processes, element by element."""
     if count() == 1 or not values:
         return list(values)
     total = torch.tensor(values, dtype=torch.float64, device=_device())
@@ -115,7 +118,7 @@ def mean(values: Sequence[float]) -> list[float]:
 
 
 def largest(value: float) -> float:
-    """Return the largest of the processes' numbers."""
+    """Return the maximum over the processes."""
     if count() == 1:
         return value
     found = torch.tensor(value, dtype=torch.float64, device=_device())
@@ -124,7 +127,7 @@ def largest(value: float) -> float:
 
 
 def own_seed(seed: int) -> int:
-    """Return a seed of this process: rows differ, and so must what dropout draws for them."""
+    """Return a seed for this rank: dropout must draw different numbers in each process."""
     return seed + _SEED_STRIDE * rank()
 
 

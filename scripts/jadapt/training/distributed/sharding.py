@@ -1,9 +1,9 @@
-"""FSDP2 through NeMo's strategy: each process holds a share of every tensor of the model.
+"""FSDP2 through NeMo's strategy: each process holds a shard of every tensor of the model.
 
-NeMo 2.5.3's `FSDP2Strategy` is the base; what is replaced here does not work with the torch of this
-project or with its files: the division of the model and the reduced log read a table that torch
-no longer has, the state of the optimiser is never read back, checkpoints hold one process's share,
-and steps run without the precision of the trainer.
+This builds on `FSDP2Strategy` of NeMo 2.5.3 and replaces what does not work with the torch version
+or the file formats of this project: its sharding and its log reduction read a table that torch no
+longer has, it never loads the optimiser state, its checkpoints hold the shard of one process, and
+its training steps ignore the trainer's precision.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from jadapt.training.distributed import ranks
 from jadapt.training.distributed.averaging import AveragingOnce
 from jadapt.training.kernels.compiling import compile_within_hooks, layers
 
-# Weights of this many bytes are gathered as one message: a message of a small layer takes longer to
-# launch than to send.
+# Weights of up to this many bytes are gathered together: for a small layer alone, launching the
+# communication takes longer than the transfer.
 MESSAGE = 2**27
-# Layers of fewer bytes in all count as small.
+# Models whose layers have fewer bytes in total stay gathered between forward and backward pass.
 SMALL = 2**31
 
 
 class Share(nn.Parameter):
-    """This process's part of a divided parameter, in the same memory, as the optimiser has it.
+    """The local shard of a sharded parameter, in the same memory; the optimiser works on it.
 
-    Steps through divided tensors themselves take the host longer than the device: several tenths of
-    a second for the 420 small ones of LoRA on SmolLM2-135M.
+    An optimiser step on the DTensors themselves costs the host more time than the device: several
+    tenths of a second for the 420 small parameters of LoRA on SmolLM2-135M.
     """
 
     divided: nn.Parameter
 
     @classmethod
     def of(cls, parameter: nn.Parameter) -> nn.Parameter:
-        """Return the share of a parameter; one that is not divided is its own."""
+        """Return the local shard of a parameter; the parameter itself if it is not sharded."""
         if not isinstance(parameter, DTensor):
             return parameter
-        share = cls(parameter.detach().to_local())
+        share = cls(local(parameter.detach()))
         share.divided = parameter
         return share
 
     def whole(self, value: torch.Tensor) -> torch.Tensor:
-        """Gather what belongs to this as a part does, on the host of the first process."""
-        like = self.divided
+        """Gather a tensor that is sharded like this parameter on the CPU of rank 0."""
+        like: Any = self.divided
         return _whole(
             DTensor.from_local(
                 value, like.device_mesh, like.placements, shape=like.shape, stride=like.stride()
@@ -70,23 +70,23 @@ class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
             data_parallel_size=devices,
             tensor_parallel_size=1,
             use_hf_tp_plan=False,
-            # Weights are gathered as they are kept; what is computed in 16 bits is the business
-            # of the trainer's precision, as on one device. Gradients are summed in float32.
+            # Weights are gathered in the type that they are stored in; the precision plugin of the
+            # trainer sees to 16-bit computation, as on one device. Gradients are summed in float32.
             mp_policy=MixedPrecisionPolicy(reduce_dtype=torch.float32),
             parallelize_fn=shard,
         )
 
     def setup(self, trainer: pl.Trainer) -> None:
-        """Let the optimiser have this process's shares."""
+        """Replace the optimiser's parameters by the local shards."""
         super().setup(trainer)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["params"] = [Share.of(parameter) for parameter in group["params"]]
 
-    # Else each share would be a new part of a graph of gradients.
+    # Without no_grad the in-place additions would be recorded by autograd.
     @torch.no_grad()
     def post_backward(self, closure_loss: torch.Tensor) -> None:
-        """Add what a micro-batch gave to the gradients that the optimiser sees."""
+        """Add the gradients of a micro-batch to those of the local shards."""
         super().post_backward(closure_loss)
         shares, whole = _apart(p for o in self.optimizers for p in parameters_of(o))
         for share in shares:
@@ -94,26 +94,26 @@ class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
             if fresh is None:
                 continue
             if share.grad is None:
-                share.grad = fresh.to_local()
+                share.grad = local(fresh)
             else:
-                share.grad += fresh.to_local()
+                share.grad += local(fresh)
         self.average_complete(whole)
 
     def training_step(self, batch: Any, batch_idx: int | None = None) -> torch.Tensor:
-        """Take a step in the trainer's precision."""
+        """Run the training step in the trainer's precision."""
         with self.precision_plugin.train_step_context():
             return self.lightning_module.training_step(batch, batch_idx)
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """Leave the weights to the module, which keeps those that its method trains."""
+        """Return nothing: the module itself saves the weights that its method trains."""
         return {}
 
     def load_model_state_dict(self, checkpoint: dict[str, Any], strict: bool = False) -> None:
-        """Load whole tensors; the module divides them."""
+        """Load full tensors; the module shards them."""
         self.lightning_module.load_state_dict(checkpoint["state_dict"], strict=strict)
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """Return the whole state; of shares on the host, in the first process only."""
+        """Return the full state; that of sharded parameters is gathered by rank 0, on the CPU."""
         optimizer = getattr(optimizer, "_optimizer", optimizer)
         state = optimizer.state_dict()
         parameters = parameters_of(optimizer)
@@ -125,7 +125,7 @@ class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
         }
 
     def load_optimizer_state_dict(self, checkpoint: dict[str, Any]) -> None:
-        """Divide a whole state as the parameters are divided."""
+        """Load a full state, sharding it like the parameters."""
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             parameters = parameters_of(optimizer)
             divided = {
@@ -135,7 +135,7 @@ class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
             optimizer.load_state_dict(state | {"state": divided})
 
     def remove_checkpoint(self, filepath: str | Path) -> None:
-        """Delete a checkpoint as it was written."""
+        """Delete a checkpoint; only rank 0 does."""
         if self.is_global_zero:
             self.checkpoint_io.remove_checkpoint(filepath)
 
@@ -143,20 +143,21 @@ class ShardedStrategy(AveragingOnce, nl.FSDP2Strategy):
 def shard(
     model: nn.Module, device_mesh: DeviceMesh, mp_policy: MixedPrecisionPolicy, **unused: Any
 ) -> None:
-    """Divide the layers, several in a message if they are small, then the rest; once a run.
+    """Shard the decoder layers, small ones in groups, then the rest of the model; once per run.
 
-    What trains stays whole, as with data parallel, if it is adapters that one message holds: their
-    memory is nothing beside the frozen weights', and the host takes longer for each of hundreds of
-    small parameters than the devices for what these compute.
+    Adapters of at most `MESSAGE` bytes beside frozen weights are not sharded but replicated, as in
+    data parallelism: their memory is negligible, and handling hundreds of small sharded parameters
+    takes the host longer than the devices need to compute.
 
-    What is not of a layer (embedding, output layer) stays whole from the forward pass to the
-    backward pass, since a chunked loss reads the output layer after the model has returned; a small
-    model all does, since gathering it once more costs more than its memory.
+    Parameters outside the layers (embedding, output layer) stay gathered from the forward to the
+    backward pass, because a chunked loss reads the output layer after the model has returned. The
+    layers of a small model stay gathered too, because gathering them a second time would cost more
+    than the memory is worth.
     """
     if isinstance(model, FSDPModule):
         return
     whole = _adapters(model)
-    options = {
+    options: dict[str, Any] = {
         "mesh": device_mesh["data_parallel"], "mp_policy": mp_policy, "ignored_params": whole,
     }  # fmt: skip
     found = layers(model)
@@ -169,7 +170,7 @@ def shard(
 
 
 def _adapters(model: nn.Module) -> set[nn.Parameter]:
-    """Return what trains if other weights do not, and one message holds it; else nothing."""
+    """Return the trained parameters if others are frozen and they fit one message; else nothing."""
     trained = {p for p in model.parameters() if p.requires_grad}
     adapters = any(not p.requires_grad for p in model.parameters())
     return trained if adapters and sum(p.nbytes for p in trained) <= MESSAGE else set()
@@ -177,18 +178,20 @@ def _adapters(model: nn.Module) -> set[nn.Parameter]:
 
 @contextmanager
 def gathered(model: nn.Module, trained_only: bool = False) -> Iterator[None]:
-    """Within, the first process's model is whole and on the host, to be saved; a model that is not
-    divided is left alone. All processes have to come here, and the others' is not to be read.
+    """Within the block, the model of rank 0 holds its full parameters on the CPU, to be saved.
+
+    A model that is not sharded is left alone. All processes must enter the block; in ranks other
+    than 0 the parameters are empty meanwhile.
 
     Args:
         model: the causal language model under training.
-        trained_only: leave frozen parameters divided.
+        trained_only: leave frozen parameters sharded.
     """
     if not isinstance(model, FSDPModule):
         yield
         return
     for part in model.modules():
-        # After an evaluation the outermost one is still whole, and would be for good.
+        # After an evaluation the root module is still gathered; shard it, or it would stay so.
         if isinstance(part, FSDPModule):
             part.reshard()
     wanted = [
@@ -202,9 +205,9 @@ def gathered(model: nn.Module, trained_only: bool = False) -> Iterator[None]:
         if id(parameter) not in known:
             whole = _whole(parameter.detach())
             known[id(parameter)] = nn.Parameter(whole, requires_grad=parameter.requires_grad)
-        # Tied ones stay tied.
+        # Tied parameters stay tied.
         module._parameters[name] = known[id(parameter)]
-    # FSDP2 gives a divided model a class of its own, whose name would be written down.
+    # FSDP2 gives a sharded model a new class, whose name would be saved in the configuration.
     model.__class__ = kind.__mro__[2]
     try:
         yield
@@ -215,19 +218,19 @@ def gathered(model: nn.Module, trained_only: bool = False) -> Iterator[None]:
 
 
 def like(reference: torch.Tensor, value: Any) -> Any:
-    """Divide a whole tensor as ``reference`` is divided; what has another shape stays as it is."""
+    """Shard a full tensor like ``reference``; a value of another shape is returned unchanged."""
     if not isinstance(reference, DTensor) or not torch.is_tensor(value):
         return value
     if value.shape != reference.shape:
         return value
-    # Every process has read the same file: nothing needs to be sent.
+    # Every process has read the same file, so no communication is needed.
     return distribute_tensor(
         value.to(reference.device), reference.device_mesh, reference.placements, src_data_rank=None
     )
 
 
 def like_parameters(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Divide whole tensors as the parameters of the same names are."""
+    """Shard full tensors like the parameters of the same names."""
     parameters = dict(model.named_parameters())
     return {
         name: like(parameters[name], value) if name in parameters else value
@@ -236,16 +239,16 @@ def like_parameters(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[st
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> torch.Tensor:
-    """Scale gradients so that their norm over all parameters, whole ones, is at most ``limit``.
+    """Clip the global gradient norm, over the full (unsharded) parameters, to ``limit``.
 
     Returns:
-        The norm before.
+        The norm before clipping.
     """
     parameters = list(parameters)
     shares, whole = _apart(parameters)
     norm = _norm(whole)
     if shares:
-        # The shares' squares, in one message; from divided ones torch would send one for each.
+        # Sum the squared norms of the shards with one all-reduce; torch would need one per DTensor.
         own = _norm(shares)
         square = own.double().square()
         distributed.all_reduce(square)
@@ -259,20 +262,24 @@ def _norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
-    """Return this process's share of a tensor."""
+    """Return the local shard of a tensor; the tensor itself if it is not sharded."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
-    """Return what an optimiser steps through, in the order of its state."""
+    """Return the parameters of an optimiser, in the order of its state."""
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _apart(parameters: Iterable[nn.Parameter]) -> tuple[list[Share], list[nn.Parameter]]:
-    """Return shares, and parameters that are not divided."""
-    shares, whole = [], []
+    """Separate local shards from parameters that are not sharded."""
+    shares: list[Share] = []
+    whole: list[nn.Parameter] = []
     for parameter in parameters:
-        (shares if isinstance(parameter, Share) else whole).append(parameter)
+        if isinstance(parameter, Share):
+            shares.append(parameter)
+        else:
+            whole.append(parameter)
     return shares, whole
 
 
@@ -281,13 +288,13 @@ def _divided(parameter: nn.Parameter) -> nn.Parameter:
 
 
 def _whole_state(parameter: nn.Parameter, value: Any) -> Any:
-    """Return the whole of an entry of a parameter's state; counts of steps are no tensors of it."""
+    """Gather one entry of a parameter's optimiser state; step counts need no gathering."""
     if isinstance(parameter, Share) and torch.is_tensor(value) and value.shape == parameter.shape:
         return parameter.whole(value)
     return value
 
 
 def _whole(value: torch.Tensor) -> torch.Tensor:
-    """Bring a tensor, divided or not, to the host of the first process; others get an empty one."""
+    """Return a full tensor on the CPU of rank 0; the other ranks get an empty one."""
     whole = value.full_tensor() if isinstance(value, DTensor) else value
     return whole.cpu() if ranks.is_rank_zero() else whole.new_empty(0, device="cpu")

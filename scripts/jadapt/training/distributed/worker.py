@@ -1,4 +1,4 @@
-"""What one of several processes of a run knows of itself and of the one that started it."""
+"""The rank of a process of a run on several devices, and its tie to the launching process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-# How a rank ends that lost the others: it is not the one to blame.
+# Exit status of a process that lost its connection to the others: the fault lies with another one.
 LOST = 75
 RANK, LIFELINE = "LOCAL_RANK", "JADAPT_LIFELINE"
 
 
 def rank(settings: Mapping) -> int | None:
-    """Return the number of this process among those of a run; None if it has to start them.
+    """Return the rank of this process in its run; None for the launcher of several processes.
 
-    A run on one device is its only process, whatever the environment says.
+    A run on one device has a single process, of rank 0, whatever the environment says.
     """
     if settings.get("devices", 1) == 1:
         return 0
@@ -24,13 +24,13 @@ def rank(settings: Mapping) -> int | None:
 
 
 def follow_starter() -> None:
-    """End this process when the one that started it is gone, however that ended."""
+    """Kill this process as soon as the launching process has ended, for whatever reason."""
     if LIFELINE not in os.environ:
         return
     lifeline = int(os.environ.pop(LIFELINE))
 
     def wait() -> None:
-        # Nothing is ever written: the read ends when the other end is closed.
+        # Nothing is ever written to the pipe: the read returns when the launcher's end is closed.
         with suppress(OSError):
             os.read(lifeline, 1)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What makes training faster and smaller without changing what is computed (`training.fast`)."""
+"""Optimisations of speed and memory that leave the computed values alone (`training.fast`)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fast:
-    """The section ``training.fast`` of a study; a key left out is off.
+    """The section ``training.fast`` of a study; a key that is left out is off.
 
-    ``cross_entropy_chunk`` counts the positions whose logits exist at once (0: all of them).
-    ``compile_layers`` compiles each decoder layer and the last norm; ``activation_budget`` is the
-    share of the activations that compiled layers keep for the backward pass (1: those that it
-    needs, less: cheap ones are computed again). ``fuse_projections`` makes one matrix product of
-    those that read the same input (of trained ones, of queries, keys and values only), and of
-    LoRA's with them.
-    ``cuda_graphs`` records the step once and replays it, for methods that do not change the model
-    while it trains.
-    ``flash_attention`` takes kernels without a mask. ``deterministic`` keeps to kernels that give
-    the same digits in every run.
+    Attributes:
+        cross_entropy_chunk: number of positions whose logits exist at the same time (0: all).
+        compile_layers: compile each decoder layer and the final norm.
+        activation_budget: fraction of the activations that compiled layers keep for the backward
+            pass (1 keeps all that it needs; less recomputes the cheap ones).
+        fuse_projections: compute linear layers that read the same input as one matrix product,
+            LoRA's updates included. Layers that train are fused only for queries, keys and values.
+        cuda_graphs: record a training step once and replay it; only for methods that leave the
+            model's structure alone while a task trains.
+        flash_attention: use attention kernels that take no mask.
+        fused_optimiser: run AdamW as one kernel over many parameters.
+        deterministic: use only kernels that return the same bits in every run.
     """
 
     cross_entropy_chunk: int = 0
@@ -32,5 +34,5 @@ class Fast:
 
     @classmethod
     def of(cls, settings: dict) -> Fast:
-        """Read the section of a run's settings."""
+        """Read the section from the settings of a run."""
         return cls(**settings.get("fast", {}))

@@ -1,9 +1,10 @@
 """Causal attention within documents, without a mask.
 
-A mask keeps packed documents apart, and SDPA's flash kernel takes none. transformers builds the
-mask whenever it is given positions; an implementation that it has no mask for gets none. Rows that
-hold one document each need nothing in its place; for others a kernel for sequences of different
-lengths (`torch.nn.attention.varlen`) is told where documents begin.
+Packed documents are usually kept apart by a mask, but SDPA's flash kernel takes none. transformers
+builds the mask whenever it is given positions, unless the attention implementation is one that it
+knows no mask function for; such an implementation is registered here. Rows that hold one document
+each need nothing in place of the mask. For other rows, a kernel for sequences of different lengths
+(`torch.nn.attention.varlen`) is given the document boundaries.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.attention import varlen
@@ -20,7 +22,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 IMPLEMENTATION = "jadapt_documents"
 
-# Needed since torch 2.12 where keys have fewer heads; before, that was allowed without a word.
+# Since torch 2.12, grouped-query attention must be requested; before, it was always allowed.
 _GROUPED = "enable_gqa" in inspect.signature(varlen.varlen_attn).parameters
 
 
@@ -35,21 +37,21 @@ def attend(
     boundaries: torch.Tensor | None = None,
     **unused: object,
 ) -> tuple[torch.Tensor, None]:
-    """Attention by the interface of transformers.
+    """Compute attention, with the signature that transformers expects.
 
     Args:
         module: the attention layer.
-        query: (B, heads, T, head_dim), rotated.
-        key: (B, key_value_heads, T, head_dim), rotated.
+        query: (B, heads, T, head_dim), with rotary positions applied.
+        key: (B, key_value_heads, T, head_dim), with rotary positions applied.
         value: the same shape as ``key``.
-        attention_mask: none is expected.
-        dropout: of the weights, in rows of one document only.
-        scaling: of the scores; None for head_dim to the power of -1/2.
+        attention_mask: must be None.
+        dropout: of the attention weights; only applied to rows of one document.
+        scaling: factor of the scores; None for 1 / sqrt(head_dim).
         boundaries: see `document_boundaries`; None where every row is one document.
-        unused: what else transformers hands on.
+        unused: further arguments that transformers passes.
 
     Returns:
-        The heads' outputs, (B, T, heads, head_dim), and no weights.
+        The outputs of the heads, (B, T, heads, head_dim), and None for the attention weights.
     """
     rows, heads, length, size = query.shape
     if attention_mask is not None or key.shape[2] != length:
@@ -60,39 +62,43 @@ def attend(
             query, key, value, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=grouped
         )
         return output.transpose(1, 2), None
-    # Rotated positions are float32 under autocast, which casts for SDPA, but not for this kernel.
+    # Under autocast, queries and keys are float32 after the rotary positions. Autocast casts the
+    # arguments of SDPA, but not those of this kernel.
     kind = query.device.type
     autocast = torch.is_autocast_enabled(kind)
     dtype = torch.get_autocast_dtype(kind) if autocast else query.dtype
     query, key, value = (t.to(dtype).transpose(1, 2).flatten(0, 1) for t in (query, key, value))
-    output = varlen.varlen_attn(
+    grouped_queries: dict[str, Any] = {"enable_gqa": True} if _GROUPED else {}
+    attended: Any = varlen.varlen_attn(
         query, key, value, boundaries, boundaries, length, length,
-        scale=scaling, window_size=(-1, 0), **({"enable_gqa": True} if _GROUPED else {}),
+        scale=scaling, window_size=(-1, 0), **grouped_queries,
     )  # fmt: skip
-    return output.view(rows, length, heads, size), None
+    return attended.view(rows, length, heads, size), None
 
 
 AttentionInterface.register(IMPLEMENTATION, attend)
 
 
 def one_document_each(position_ids: torch.Tensor) -> bool:
-    """Tell whether every row of (B, T) positions counts on from 0: no document ends within it."""
+    """Tell whether each row of (B, T) positions is 0, 1, ..., T - 1: no document ends within it."""
     length = position_ids.shape[-1]
     return bool((position_ids == torch.arange(length, device=position_ids.device)).all())
 
 
 def has_kernel(model: PreTrainedModel, precision: str) -> bool:
-    """Tell whether attention can be told the boundaries of documents: 16 bits, no dropout, CUDA."""
+    """Tell whether the variable-length kernel can be used: 16 bits, no dropout, CUDA."""
     config = model.config
     plain = config._attn_implementation == "sdpa" and not config.attention_dropout
     return plain and precision != "32-true" and torch.cuda.is_available()
 
 
 def document_boundaries(position_ids: torch.Tensor) -> torch.Tensor:
-    """Return where documents begin among the B * T tokens of a batch, and B * T; int32.
+    """Return the cumulative document lengths of a batch: the start of each document among its
+    B * T tokens, then B * T; int32.
 
-    A document begins with each row and wherever positions do not count on, as transformers has it.
-    The end is repeated up to 1 + a power of two entries, so that batches differ in few shapes.
+    A document begins with each row and wherever positions do not increase by one (the definition
+    of transformers). The last entry is repeated until there are 1 + 2^k entries, so that batches
+    have few different shapes.
     """
     begins = torch.ones_like(position_ids, dtype=torch.bool)
     begins[:, 1:] = position_ids.diff(dim=-1) != 1
@@ -105,15 +111,15 @@ def document_boundaries(position_ids: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of a batch divide into documents; by default, as the mask says."""
+    """How the rows of a batch are divided into documents; by default, by an attention mask."""
 
     whole_rows: bool = False
-    # See `document_boundaries`; None where no kernel is to be told.
+    # See `document_boundaries`; None where no kernel needs them.
     boundaries: torch.Tensor | None = None
 
     @classmethod
     def of(cls, position_ids: torch.Tensor, model: PreTrainedModel, precision: str) -> Layout:
-        """Return how (B, T) positions divide, as far as a kernel cares."""
+        """Return the layout of a batch with the given positions, (B, T)."""
         if one_document_each(position_ids):
             return cls(whole_rows=True)
         if not has_kernel(model, precision):
@@ -126,17 +132,17 @@ class Layout:
         return not self.whole_rows and self.boundaries is None
 
     def added_to(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return a batch with the boundaries, where there are any, beside its rows."""
+        """Return the batch with the boundaries, if there are any, as a further entry."""
         return batch if self.boundaries is None else batch | {"boundaries": self.boundaries}
 
     def to(self, device: torch.device) -> Layout:
-        """Return the same on a device; from pinned memory, nothing waits."""
+        """Return the layout on a device; from pinned memory the copy is asynchronous."""
         if self.boundaries is None:
             return self
         return Layout(self.whole_rows, self.boundaries.to(device, non_blocking=True))
 
     def pinned(self) -> Layout:
-        """Return the same in memory from which copies wait for nothing."""
+        """Return the layout in pinned memory."""
         if self.boundaries is None:
             return self
         return Layout(self.whole_rows, self.boundaries.pin_memory())
@@ -144,7 +150,7 @@ class Layout:
 
 @contextmanager
 def without_mask(model: PreTrainedModel) -> Iterator[None]:
-    """Within, attention is causal over documents; a method's own attention is left alone."""
+    """Within the block, use `attend` for attention, unless a method has set an implementation."""
     config = model.config
     before = config._attn_implementation
     if before == "sdpa":

@@ -1,4 +1,4 @@
-"""Compile the layers of a model one by one."""
+"""Compile a model layer by layer with torch.compile."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from jadapt.core.errors import UserError
 
-# Kept for the process, so that its next run finds its code compiled.
+# Kept for the lifetime of the process, so that its next run reuses the compiled code.
 _shared: dict[tuple, type] = {}
 
 
 def layers(model: PreTrainedModel) -> list[nn.Module]:
-    """Return the decoder layers in their order; a model without any is a `UserError`."""
+    """Return the decoder layers in order; raise a `UserError` if the model has none."""
     found = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not found:
         raise UserError(
@@ -26,20 +26,20 @@ def layers(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def compile_layers(model: PreTrainedModel, activation_budget: float = 1.0) -> None:
-    """Compile each decoder layer, and the norm after the last, in place.
+    """Compile each decoder layer, and the norm after the last one, in place.
 
-    Names of parameters stay, methods' changes take part.
-
-    All layers share one graph, so this takes seconds where compiling the whole model takes a
-    minute. To be called after a method has added its parameters.
+    Parameter names stay, and what a method has added to the layers is compiled with them, so this
+    is to be called after a method has added its parameters. All layers share one compiled graph:
+    this takes seconds, where compiling the whole model takes a minute.
 
     Args:
         model: a causal language model.
-        activation_budget: the share of activations kept for the backward pass, in (0, 1].
+        activation_budget: fraction of the activations kept for the backward pass, in (0, 1].
     """
     torch._functorch.config.activation_memory_budget = activation_budget
-    # A layer is traced anew for each place of its index in caches, hooks and the like; what is
-    # traced the same is compiled once. The default limit of 8 would leave later layers eager.
+    # Each layer may be traced again, because it refers to its own index (in caches and hooks), but
+    # identical traces are compiled once. The default limit of 8 traces would leave the layers after
+    # the eighth uncompiled.
     found = layers(model)
     torch._dynamo.config.cache_size_limit = max(
         torch._dynamo.config.cache_size_limit, 2 * len(found)
@@ -50,16 +50,16 @@ def compile_layers(model: PreTrainedModel, activation_budget: float = 1.0) -> No
 
 
 def _norms_after(model: PreTrainedModel, layer: nn.Module) -> list[nn.Module]:
-    """Return what stands beside the layers and is of a kind that they have too: the last norm."""
+    """Return the siblings of the layers whose class also occurs in a layer: the final norm."""
     kinds = {type(child) for child in layer.children()}
     return [child for child in model.base_model.children() if type(child) in kinds]
 
 
 def compile_within_hooks(layer: nn.Module) -> None:
-    """Leave hooks out of what is compiled of a compiled layer.
+    """Compile only the ``forward`` of a compiled layer, without its hooks.
 
-    Hooks that gather weights cannot be compiled; each would cut the layer's code in two, and for
-    every layer anew.
+    FSDP's hooks that gather weights cannot be compiled. Each would cause a graph break, and a
+    recompilation for every layer.
     """
     if layer._compiled_call_impl is not None:
         layer._compiled_call_impl = None
@@ -67,10 +67,10 @@ def compile_within_hooks(layer: nn.Module) -> None:
 
 
 def share_classes(found: list[nn.Module]) -> None:
-    """Give modules whose classes add nothing to the same bases one class.
+    """Replace classes that have the same name and bases and an empty body by one of them.
 
-    NeMo makes a class for each linear layer that it adapts, and code for modules of another class
-    is compiled anew: with LoRA every layer would be, for longer than many a run takes.
+    NeMo creates a new class for each linear layer that it adapts, and torch.compile recompiles for
+    modules of another class. With LoRA that would be every layer, for longer than many runs take.
     """
     for layer in found:
         for module in layer.modules():

@@ -1,8 +1,9 @@
-"""Output layer and cross-entropy in one, chunk by chunk: the logits never exist as a whole.
+"""Output layer and cross-entropy in one function, in chunks: the full logits never exist.
 
-With 150,000 entries the logits of a batch take more memory than the rest of a small model. The
-gradients of a chunk are computed while its logits are there (Wijmans et al. 2024, "Cut Your Losses
-in Large-Vocabulary Language Models", has the idea as a kernel; Liger's has the same order of work).
+With a vocabulary of 150,000 the logits of a batch take more memory than the rest of a small model.
+The gradients of a chunk are computed while its logits are in memory (Wijmans et al. 2024, "Cut Your
+Losses in Large-Vocabulary Language Models", do this in one kernel; Liger Kernel works in the same
+order).
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ class LinearCrossEntropy(torch.autograd.Function):
         labels: torch.Tensor,
         chunk: int,
     ) -> torch.Tensor:
-        """Return the loss, a float32 scalar; the gradients for `backward` are computed here.
+        """Return the loss, a float32 scalar. The gradients are computed here, not in `backward`.
 
         Args:
-            context: of autograd.
-            hidden: (N, width), what the output layer reads.
-            weight: (vocabulary, width), of the output layer.
+            context: autograd's context.
+            hidden: (N, width), the input of the output layer.
+            weight: (vocabulary, width), the weight of the output layer.
             labels: (N,) int64, -100 where nothing is scored.
-            chunk: positions whose logits exist at once.
+            chunk: number of positions whose logits exist at the same time.
         """
         in_chunk = _in_chunk(hidden.device)
         kind = hidden.device.type
@@ -51,11 +52,13 @@ class LinearCrossEntropy(torch.autograd.Function):
         hidden_gradient = torch.empty_like(inputs) if wanted[0] else None
         weight_gradient = torch.zeros_like(weight) if wanted[1] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        # A tensor, so that nothing waits for the device; without labels the loss is 0. In float32
-        # by name: the default type is bfloat16 within a step of bf16-true.
+        # A tensor and not a Python number, so that the host need not wait for the device. The clamp
+        # makes the loss 0 where there are no labels. Explicitly float32, because the default type
+        # is bfloat16 within a step of bf16-true.
         share = (labels != IGNORED).sum().clamp(min=1).float().reciprocal()
-        # A gradient of the logits divided by thousands of labels is less than float16 can hold, and
-        # a loss scale comes with `backward` only: there it stays whole until then.
+        # Divided by thousands of labels, gradients of logits underflow in float16. The loss scale
+        # that would prevent this arrives only in `backward`, so with float16 the division is
+        # postponed until then.
         unit = torch.ones_like(share) if dtype == torch.float16 else share
         rest = share / unit
         with torch.autocast(kind, enabled=False):
@@ -75,10 +78,10 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
-        """Scale the gradients by the one that comes from above (a loss scale, for instance)."""
+        """Multiply the stored gradients by the upstream one (which carries the loss scale)."""
         if context.gradients is None:
             raise RuntimeError("the chunked cross-entropy can be differentiated once only")
-        # Scaled in place, as another copy would stand beside all activations.
+        # In place: a copy would exist at the same time as all activations.
         (hidden, weight), context.gradients = context.gradients, None
         factor = upstream[0] * context.rest
         return (
@@ -92,8 +95,9 @@ class LinearCrossEntropy(torch.autograd.Function):
 def _chunk(
     logits: torch.Tensor, labels: torch.Tensor, share: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a chunk's part of the loss, where each label counts ``share``; its logits become their
-    gradient, in their precision."""
+    """Return a chunk's contribution to the loss, in which each label has the weight ``share``.
+
+    The logits are overwritten by their gradient, in their own precision."""
     scored = labels != IGNORED
     targets = labels.clamp(min=0)[:, None]
     exact = logits.float()
@@ -106,7 +110,7 @@ def _chunk(
 
 
 def _in_chunk(device: torch.device) -> Callable:
-    """Return `_chunk`, or one kernel that does the same, where Triton has come with torch."""
+    """Return `_chunk`, or the Triton kernel that computes the same, where Triton is installed."""
     if device.type == "cuda" and find_spec("triton"):
         from jadapt.training.kernels import cross_entropy_kernel
 
@@ -115,12 +119,12 @@ def _in_chunk(device: torch.device) -> Callable:
 
 
 def _accumulate(total: torch.Tensor, gradient: torch.Tensor, inputs: torch.Tensor) -> None:
-    """Add a chunk's part of the weight's gradient."""
+    """Add a chunk's contribution to the gradient of the weight."""
     if total.dtype == inputs.dtype:
         total.addmm_(gradient.T, inputs)
     elif inputs.dtype != torch.float16:
         total += gradient.T @ inputs
-    # A sum over thousands of labels can exceed what float16 holds.
+    # A sum over thousands of labels can overflow in float16.
     elif inputs.is_cuda:
         total += torch.mm(gradient.T, inputs, out_dtype=torch.float32)
     else:
@@ -133,21 +137,43 @@ def linear_cross_entropy(
     labels: torch.Tensor,
     chunk: int,
 ) -> torch.Tensor:
-    """Return the mean loss in nats a label; see `LinearCrossEntropy` for the arguments."""
+    """Return the mean loss in nats per label; see `LinearCrossEntropy` for the arguments."""
     return LinearCrossEntropy.apply(hidden, weight, labels, chunk)
+
+
+def chunked_loss(
+    module: Any,
+    chunk: int,
+    hidden: torch.Tensor,
+    labels: torch.Tensor,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Take the place of NeMo's loss, which is given what its module's ``forward`` returns.
+
+    Args:
+        module: holds the ``model`` whose output layer is applied.
+        chunk: positions whose logits exist at once.
+        hidden: (N, width), what the output layer reads.
+        labels: (N,) int64, -100 where nothing is scored.
+        mask: 0 at labels that are not scored either; (N,), or of a shape with as many entries.
+    """
+    if mask is not None:
+        labels = labels.masked_fill(mask.flatten() == 0, IGNORED)
+    return linear_cross_entropy(hidden, module.model.get_output_embeddings().weight, labels, chunk)
 
 
 @contextmanager
 def headless(model: PreTrainedModel) -> Iterator[nn.Module]:
-    """Within, ``model(...).logits`` is what the output layer reads; yields that layer.
+    """Within the block, ``model(...).logits`` is the input of the output layer; yields that layer.
 
-    The model is called as always, so that hooks and wrappers of methods take part.
+    The model is still called as a whole, so that the hooks and wrappers of methods run.
 
     Raises:
-        UserError: the output layer has a bias or is not a plain one.
+        UserError: the output layer has a bias or is not a plain ``nn.Linear``.
     """
-    head = model.get_output_embeddings()
-    if type(head) is not nn.Linear or head.bias is not None:
+    head: Any = model.get_output_embeddings()
+    plain = type(head) is nn.Linear and head.bias is None
+    if not plain:
         raise UserError(
             "training.fast.cross_entropy_chunk: the output layer is not a plain matrix; set it to 0"
         )

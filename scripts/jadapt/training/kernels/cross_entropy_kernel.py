@@ -1,8 +1,8 @@
-"""What is done with a chunk's logits, as one Triton kernel: loss and gradient, a row a program.
+"""Cross-entropy of a chunk of logits and its gradient, as one Triton kernel: one program per row.
 
-A row is read from memory once; it is still in the cache when it is read again for the gradient,
-which takes its place. (torch.compile makes two kernels of it that reach a third of the memory's
-bandwidth on an H200, measured with 151,936 entries; this one reaches three quarters.)
+Each row is read from memory once. It is still in the cache when it is read again to compute the
+gradient, which overwrites it. (torch.compile generates two kernels, which reach a third of the
+memory bandwidth of an H200 with a vocabulary of 151,936; this one reaches three quarters.)
 """
 
 from __future__ import annotations
@@ -11,31 +11,36 @@ import torch
 import triton
 import triton.language as tl
 
-# The fastest of those tried on an H200: so large that few rows are under way at once, and all of
-# them fit the cache. Not chosen anew by every process: sums would differ.
+# The fastest of the sizes tried on an H200: blocks so large that few rows are processed at the same
+# time, and all of these fit the cache. Fixed rather than autotuned: another block size would change
+# the order of sums, and with it the last digits of the loss.
 BLOCK, WARPS = 32768, 32
-# Powers of two are what the hardware computes.
+# The hardware computes 2^x, so exp(x) is computed as 2^(x * log2 e).
 LOG2E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
 def _rows(logits, labels, losses, share, width, ignored, BLOCK: tl.constexpr):
-    """Write a row's part of the loss; replace its logits by their gradient."""
+    """Store the loss of one row, -log softmax(logits)[label], and overwrite the row's logits by
+    their gradient, softmax(logits) - onehot(label); both are multiplied by ``share``."""
     row = tl.program_id(0).to(tl.int64)
     logits += row * width
     label = tl.load(labels + row)
     scored = label != ignored
     target = tl.where(scored, label, 0)
     weight = tl.load(share) * scored
-    # Before the sums, which wait for all threads: later it may be overwritten.
+    # The label's logit is read before the reductions, which synchronise all threads; after them
+    # another thread may have overwritten it.
     chosen = tl.load(logits + target).to(tl.float32)
     places = tl.arange(0, BLOCK)
-    # Relative to the largest of the first block, so that no later block has to wait for its own.
+    # A stable log-sum-exp subtracts the maximum of the row. The maximum of the first block usually
+    # serves as well, and saves a pass over the row.
     part = _block(logits, places, width)
     level = tl.max(part, axis=0) * LOG2E
     total = _total(logits, part, places, width, level, BLOCK)
     if not total < float("inf"):
-        # A later logit is larger by more than float32 can hold.
+        # It did not: a later logit is so much larger that the sum overflows. Use the maximum of the
+        # whole row.
         for first in range(BLOCK, width, BLOCK):
             part = _block(logits, first + places, width)
             level = tl.maximum(level, tl.max(part, axis=0) * LOG2E)
@@ -51,7 +56,7 @@ def _rows(logits, labels, losses, share, width, ignored, BLOCK: tl.constexpr):
     part = _block(logits, whole + places, width)
     gradient = (tl.exp2(part * LOG2E - normaliser) * weight).to(logits.dtype.element_ty)
     tl.store(logits + whole + places, gradient, mask=whole + places < width)
-    # The label's entry once more, when all threads have written theirs.
+    # Correct the entry of the label, after all threads have written theirs.
     tl.debug_barrier()
     gradient = (tl.exp2(chosen * LOG2E - normaliser) - 1) * weight
     tl.store(logits + target, gradient.to(logits.dtype.element_ty), mask=scored)
@@ -59,7 +64,7 @@ def _rows(logits, labels, losses, share, width, ignored, BLOCK: tl.constexpr):
 
 @triton.jit
 def _block(logits, places, width):
-    """Return the logits at some places, -inf beyond the row."""
+    """Load the logits at the indices ``places``; -inf where these are beyond the end of the row."""
     inside = places < width
     part = tl.load(logits + places, mask=inside, other=float("-inf"), eviction_policy="evict_last")
     return part.to(tl.float32)
@@ -67,7 +72,7 @@ def _block(logits, places, width):
 
 @triton.jit
 def _total(logits, first_block, places, width, level, BLOCK: tl.constexpr):
-    """Return the sum over a row of 2 to the power of its logits, in powers of two, over a level."""
+    """Return the sum of a stable log-sum-exp: sum over the row of 2^(logit * log2 e - level)."""
     sums = tl.exp2(first_block * LOG2E - level)
     whole = width // BLOCK * BLOCK
     for first in range(BLOCK, whole, BLOCK):
@@ -81,12 +86,12 @@ def _total(logits, first_block, places, width, level, BLOCK: tl.constexpr):
 def chunk(
     logits: torch.Tensor, labels: torch.Tensor, share: torch.Tensor, ignored: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a chunk's part of the loss; its logits become their gradient, in their precision.
+    """Return a chunk's loss; overwrite its logits by their gradient, in their own precision.
 
     Args:
         logits: (n, vocabulary), contiguous.
         labels: (n,) int64.
-        share: what one label counts, a float32 scalar.
+        share: the weight of one label, a float32 scalar tensor.
         ignored: the label of rows that are not scored.
     """
     rows, width = logits.shape

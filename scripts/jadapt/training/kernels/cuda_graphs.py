@@ -1,8 +1,8 @@
-"""Forward and backward of a micro-batch, recorded once as CUDA graphs and then replayed.
+"""CUDA graphs: record the forward and backward pass of a micro-batch once, then replay them.
 
-A small model's step is thousands of short kernels, and a GPU waits for each to be launched; a
-recorded graph is launched as one. The recording reads its batch from the same memory every time and
-leaves the gradients in the same memory every time.
+A training step of a small model consists of thousands of short kernels, and the GPU waits for each
+launch; a recorded graph is launched as a whole. A recording reads its batch from fixed memory and
+writes the gradients to fixed memory, so batches are copied in before a replay.
 """
 
 from __future__ import annotations
@@ -18,49 +18,51 @@ from jadapt.core.errors import UserError
 
 Batch = dict[str, torch.Tensor]
 Tensors = Sequence[torch.Tensor | None]
-# Runs a function, keeps where its results lie, and returns them with what fills them anew.
+# Records a function: returns its results, and a function that recomputes them in the same memory.
 Capture = Callable[[Callable[[], Tensors]], tuple[Tensors, Callable[[], None]]]
 
-# Batches of another shape are recorded too, up to this many; further shapes are computed as always.
+# The number of batch shapes that are recorded; batches of further shapes are computed eagerly.
 SHAPES = 4
-# Libraries choose their algorithms and allocate their workspaces in the first runs.
+# Eager runs before a recording, in which libraries choose algorithms and allocate workspaces.
 WARM_UP = 3
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
-# The peak before the newest recording; the allocator counts a recording while it is made only.
+# The peak before the newest recording. The allocator counts the memory of a recording only while it
+# is made.
 _earlier_peak = 0
 
 
 def reset_peak() -> None:
-    """Let `peak_bytes` count from now on."""
+    """Start measuring `peak_bytes` from now on."""
     global _earlier_peak
     torch.cuda.reset_peak_memory_stats()
     _earlier_peak = 0
 
 
 def peak_bytes() -> int:
-    """Return the peak of the GPU's memory in use, that of replayed recordings included."""
+    """Return the peak GPU memory in use, in bytes, including the memory of recordings."""
     hidden = sum(recorder.hidden_bytes for recorder in _recorders)
     return max(_earlier_peak, torch.cuda.max_memory_allocated() + hidden)
 
 
 def _end_of_recording() -> None:
-    """Keep the peak so far, in which the memory of a recording was counted as it was made."""
+    """Save the peak so far, which includes the memory counted while the recording was made."""
     global _earlier_peak
     _earlier_peak = max(_earlier_peak, torch.cuda.max_memory_allocated())
     torch.cuda.reset_peak_memory_stats()
 
 
 class Recorder:
-    """Replays ``compute`` and its gradients for batches of shapes that it knows.
+    """Replays ``compute`` and its gradients, with one recording per shape of batch.
 
     Args:
-        compute: the loss of a batch, a scalar; may depend on nothing else that changes but on
-            keyword arguments that tell kinds of batches apart, and may not wait for the device.
-        parameters: those that train; their storage must stay where it is.
-        capture: how a function is recorded; CUDA graphs unless told otherwise.
+        compute: returns the loss of a batch, a scalar. It may depend on nothing that changes except
+            the batch and keyword arguments that select a kind of batch (each kind is recorded
+            separately), and must not synchronise with the device.
+        parameters: the parameters to train; their storage must not move.
+        capture: how a function is recorded; by default, as a CUDA graph.
     """
 
     def __init__(
@@ -73,12 +75,12 @@ class Recorder:
         self._parameters = [p for p in parameters if p.requires_grad]
         self._recordings: dict[tuple, Recording] = {}
         self._graphs = None if capture else CudaGraphs()
-        self._capture = capture or self._graphs
+        self._capture = capture
         self.hidden_bytes = 0
         _recorders.add(self)
 
     def __call__(self, batch: Batch, **kind: Hashable) -> torch.Tensor:
-        """Return the loss of a micro-batch; its ``backward()`` leaves gradients in ``.grad``.
+        """Return the loss of a micro-batch; its ``backward()`` accumulates into ``.grad``.
 
         Raises:
             UserError: the computation cannot be recorded.
@@ -92,23 +94,25 @@ class Recorder:
         return self._recordings[key].replay(batch)
 
     def release(self) -> None:
-        """Give the memory of all recordings back now; they and this refer to each other."""
+        """Free the memory of all recordings now, without waiting for the garbage collector (the
+        recordings and this object refer to each other)."""
         self._recordings.clear()
         self.hidden_bytes = 0
 
     def _record(self, batch: Batch, kind: dict[str, Hashable]) -> Recording:
         compute = partial(self._compute, **kind)
         recording = Recording(compute, self._parameters, batch, self._lent)
-        if self._graphs:
+        if self._capture:
+            recording.record(self._capture)
+        elif self._graphs:
             self._graphs.warm_up(recording.try_once)
-        recording.record(self._capture)
-        if self._graphs:
+            recording.record(self._graphs)
             _end_of_recording()
             self.hidden_bytes = self._graphs.hidden_bytes()
         return recording
 
     def _lent(self) -> set[int]:
-        """Return the addresses of all gradients that a replay of any shape may overwrite."""
+        """Return the addresses of all gradients that the replay of some recording overwrites."""
         return {
             gradient.data_ptr()
             for recording in self._recordings.values()
@@ -118,7 +122,7 @@ class Recorder:
 
 
 class Recording:
-    """The recorded step of one shape of batches."""
+    """The recorded forward and backward pass for one shape of batch."""
 
     def __init__(
         self,
@@ -129,33 +133,38 @@ class Recording:
     ):
         self._compute, self._parameters, self._lent = compute, parameters, lent
         self._batch = {name: value.clone() for name, value in batch.items()}
-        # What makes autograd ask for the gradient of a loss that it has not computed.
+        # An input that requires a gradient: autograd calls the backward of a replayed loss because
+        # of it, although the loss was not computed from it.
         self._anchor = torch.zeros((), device=parameters[0].device, requires_grad=True)
         self._upstream = torch.ones((), device=parameters[0].device, dtype=torch.float32)
         self._fresh: torch.Tensor | None = None
         self.gradients: Tensors = ()
 
     def try_once(self) -> None:
-        """Compute loss and gradients as always, and drop them."""
+        """Compute loss and gradients eagerly, and discard them."""
         self._forward()
         self._backward()
 
     def record(self, capture: Capture) -> None:
-        """Record both; from then on `replay` runs them."""
-        (self._loss,), self._run_forward = capture(self._forward)
+        """Record the forward and the backward pass, which `replay` runs from then on."""
+        losses, self._run_forward = capture(self._forward)
+        self._loss: Any = losses[0]
         self.gradients, self._run_backward = capture(self._backward)
 
     def _forward(self) -> Tensors:
         with _no_cached_casts():
-            self._fresh = self._compute(self._batch)
-        return (self._fresh.detach(),)
+            self._fresh = fresh = self._compute(self._batch)
+        return (fresh.detach(),)
 
     def _backward(self) -> Tensors:
         fresh, self._fresh = self._fresh, None
+        if fresh is None:
+            raise RuntimeError("the backward pass is recorded after the forward pass")
         gradients = torch.autograd.grad(
             fresh, self._parameters, self._upstream.to(fresh.dtype), allow_unused=True
         )
-        # As autograd does where it stores them itself: optimisers count on it.
+        # Gradients get the memory layout of their parameters, as when autograd stores them itself;
+        # optimisers rely on this.
         return [
             g if g is None or g.stride() == p.stride() else torch.empty_like(p).copy_(g)
             for g, p in zip(gradients, self._parameters, strict=True)
@@ -169,26 +178,26 @@ class Recording:
         return _Replay.apply(self._anchor, self)
 
     def _keep_gradients(self) -> None:
-        """Copy the gradients of the micro-batch before, which lie where a replay will write.
+        """Copy accumulated gradients out of the memory that the next replay overwrites.
 
-        Already its forward half does: the backward half was recorded later, and has its gradients
-        where the activations were that it needed no more.
+        Already the forward pass overwrites them: the backward pass was recorded later, and its
+        gradients reuse the memory of activations that it no longer needed.
         """
-        held = [parameter for parameter in self._parameters if parameter.grad is not None]
-        # None with one micro-batch a step: then there is nothing to look up.
+        held = [(p, p.grad) for p in self._parameters if p.grad is not None]
+        # With one micro-batch per step there are no gradients yet, and nothing to look up.
         lent = self._lent() if held else set()
-        for parameter in held:
-            if parameter.grad.data_ptr() in lent:
-                parameter.grad = parameter.grad.clone()
+        for parameter, gradient in held:
+            if gradient.data_ptr() in lent:
+                parameter.grad = gradient.clone()
 
     def loss(self) -> torch.Tensor:
-        """Run the forward half."""
+        """Replay the forward pass."""
         self._run_forward()
-        # The next replay overwrites the original.
+        # A copy, since the next replay overwrites the original.
         return self._loss.clone()
 
     def accumulate(self, upstream: torch.Tensor) -> None:
-        """Run the backward half and add its gradients to ``.grad``."""
+        """Replay the backward pass and add its gradients to ``.grad``."""
         self._upstream.copy_(upstream)
         self._run_backward()
         for parameter, gradient in zip(self._parameters, self.gradients, strict=True):
@@ -201,7 +210,7 @@ class Recording:
 
 
 class _Replay(torch.autograd.Function):
-    """Lets ``backward()`` of a replayed loss run the recorded backward half."""
+    """Makes ``backward()`` of a replayed loss replay the recorded backward pass."""
 
     @staticmethod
     def forward(context: Any, anchor: torch.Tensor, recording: Recording) -> torch.Tensor:
@@ -215,13 +224,13 @@ class _Replay(torch.autograd.Function):
 
 
 class CudaGraphs:
-    """Records functions as CUDA graphs that share one pool of memory."""
+    """Records functions as CUDA graphs that share one memory pool."""
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, function: Callable[[], None]) -> None:
-        """Run a function a few times beside the main stream; random numbers stay as they were."""
+        """Run a function a few times on a side stream, without changing the random state."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.random.fork_rng([torch.cuda.current_device()]), torch.cuda.stream(stream):
@@ -234,7 +243,8 @@ class CudaGraphs:
         """Record ``function``; see `Capture`."""
         graph = torch.cuda.CUDAGraph()
         try:
-            # With several processes a thread of NCCL's looks at the device at any time.
+            # With several processes, a thread of NCCL may query the device during the capture; the
+            # mode "global" would forbid that.
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 results = function()
         except torch.OutOfMemoryError:
@@ -247,7 +257,7 @@ class CudaGraphs:
         return results, graph.replay
 
     def hidden_bytes(self) -> int:
-        """Return the bytes of the pool that nothing outside of the graphs holds."""
+        """Return the bytes of the pool that only the graphs use."""
         return sum(
             segment["total_size"] - segment["allocated_size"]
             for segment in torch.cuda.memory_snapshot()
@@ -256,7 +266,7 @@ class CudaGraphs:
 
 
 class _no_cached_casts:
-    """Within, autocast casts weights anew: a cached cast would not be part of the recording."""
+    """Switches off autocast's cache of cast weights: a cached cast would not be recorded."""
 
     def __enter__(self) -> None:
         self._before = torch.is_autocast_cache_enabled()

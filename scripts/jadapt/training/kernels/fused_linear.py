@@ -1,11 +1,12 @@
-"""Linear layers of one input as one matrix product, LoRA's updates within it, differentiable.
+"""Fused linear layers: several layers with the same input as one differentiable matrix product.
 
-The matrix has the rows of every layer, one layer below the other. With LoRA, x W' + (x A') B' is
-the product of [x, x A'] and [W, B]', so that the update costs no pass over the outputs; the
-gradient of the left factor is one product too, and holds those of x and of x A'.
+The weights of the layers are stacked into one matrix, (sum of outputs, inputs). With LoRA,
+x W' + (x A') B' equals [x, x A'] [W, B]', so the low-rank update needs no extra pass over the
+outputs, and one product in the backward pass yields the gradients of both x and x A'.
 
-On the way back the gradients of narrow outputs are laid side by side, so that keys and values need
-no products of their own, which are slow; for wide ones that would cost more than it saves.
+In the backward pass, the output gradients of narrow layers (keys and values) are concatenated,
+because a matrix product with few columns uses the hardware badly. For wide layers the copy would
+cost more than it saves, so each gets a product of its own.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from torch.nn import functional
 
 @torch.library.custom_op("jadapt::side_by_side", mutates_args=())
 def side_by_side(parts: list[torch.Tensor]) -> torch.Tensor:
-    """Return (N, sum of widths) from parts of (N, width).
+    """Concatenate parts of shape (N, width) to (N, sum of widths).
 
-    An operator of its own: compilers make one kernel of a concatenation and what computes its
-    parts, and that asks for every element whose it is (0.98 ms for 98,304 x 1,152 on an H200).
+    This is a custom operator so that torch.compile does not fuse the concatenation with the
+    computation of its parts: the fused kernel tests for every element which part it belongs to,
+    and is slower (0.98 ms for 98,304 x 1,152 on an H200).
     """
     return torch.cat(parts, dim=1)
 
@@ -30,34 +32,35 @@ side_by_side.register_fake(lambda parts: torch.cat(parts, dim=1))
 
 
 def narrow(sizes: tuple[int, ...], inputs: int) -> bool:
-    """Tell whether one of several layers has fewer outputs than inputs: its products are slow."""
+    """Tell whether any of several layers has fewer outputs than inputs (its product is slow)."""
     return len(sizes) > 1 and min(sizes) < inputs
 
 
 def _apart(outputs: torch.Tensor, sizes: tuple[int, ...], inputs: int) -> tuple:
-    """Return the outputs, (N, sum of sizes), of each layer."""
+    """Split the fused outputs, (N, sum of sizes), into those of each layer."""
     *others, last = outputs.split(sizes, dim=1)
-    # Values are what attention keeps for the backward pass; a view would keep queries and keys too.
+    # Attention saves the values for the backward pass. A view would keep the storage of queries and
+    # keys alive with them; a copy does not.
     return *others, last.clone() if narrow(sizes, inputs) else last
 
 
 def _pairs(
     upstream: tuple[torch.Tensor, ...], matrix: torch.Tensor, sizes: tuple[int, ...], inputs: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return gradients of outputs, (N, outputs), each with its rows of the matrix."""
+    """Pair the gradients of outputs, (N, outputs), with the rows of the matrix they belong to."""
     if narrow(sizes, inputs):
         return [(side_by_side(list(upstream)), matrix)]
     return list(zip(upstream, matrix.split(sizes), strict=True))
 
 
 def _of_input(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """Return the gradient of what the matrix was multiplied with."""
+    """Return the gradient of the left factor of the product."""
     first, *others = (gradient @ rows for gradient, rows in pairs)
     return sum(others, first)
 
 
 class Plain(torch.autograd.Function):
-    """x W' + b, where the rows of W, and the entries of b, belong to several layers."""
+    """x W' + b for several layers, whose weights and biases are stacked in W and b."""
 
     @staticmethod
     def forward(
@@ -71,13 +74,13 @@ class Plain(torch.autograd.Function):
         """Return (N, outputs) of every layer.
 
         Args:
-            context: of autograd.
+            context: autograd's context.
             x: (N, inputs).
             matrix: (sum of outputs, inputs).
             bias: (sum of outputs,) or None.
-            sizes: outputs of every layer.
-            trained: weights of the layers, then their biases; they get the gradients. None of them
-                where weights are frozen; where they are not, the layers have to be `narrow`.
+            sizes: number of outputs of each layer.
+            trained: the weights of the layers, then their biases: the tensors that receive the
+                gradients. Empty where the weights are frozen; layers that train must be `narrow`.
         """
         context.save_for_backward(matrix, *([x] if trained else []))
         context.sizes, context.trained = sizes, len(trained)
@@ -85,7 +88,7 @@ class Plain(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
-        """Return the gradients of x and of what trains."""
+        """Return the gradients of x and of the trained tensors."""
         matrix, *inputs = context.saved_tensors
         pairs = _pairs(upstream, matrix, context.sizes, matrix.shape[1])
         parts: list[torch.Tensor] = []
@@ -98,7 +101,7 @@ class Plain(torch.autograd.Function):
 
 
 class Extended(torch.autograd.Function):
-    """x W' + b + (x A') B', as [x, x A'] [W, B]' + b; of several layers, as in `Plain`."""
+    """x W' + b + (x A') B', computed as [x, x A'] [W, B]' + b, for several layers as in `Plain`."""
 
     @staticmethod
     def forward(
@@ -114,16 +117,16 @@ class Extended(torch.autograd.Function):
         """Return (N, outputs) of every layer.
 
         Args:
-            context: of autograd.
+            context: autograd's context.
             x: (N, inputs).
-            matrix: [W, B], (sum of outputs, inputs + K), B times ``scale`` and in blocks, one a
-                layer; K is a multiple of 16.
+            matrix: [W, B], (sum of outputs, inputs + K). B is multiplied by ``scale`` and is block
+                diagonal, with one block per layer; K is padded to a multiple of 16.
             bias: (sum of outputs,) or None.
-            down: the layers' A one below the other, (K, inputs).
+            down: the A matrices of the layers, stacked: (K, inputs).
             scale: alpha / r.
-            sizes: outputs of every layer.
-            factors: A of every layer, (r, inputs), then B of every layer, (its outputs, r); they
-                get the gradients, in that order.
+            sizes: number of outputs of each layer.
+            factors: A of every layer, (r, inputs), then B of every layer, (outputs, r): the
+                tensors that receive the gradients, in that order.
         """
         low = x @ down.T
         context.save_for_backward(x, low, matrix, down)
@@ -133,7 +136,7 @@ class Extended(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple:
-        """Return the gradients of x and of the factors."""
+        """Return the gradients of x and of the low-rank factors."""
         x, low, matrix, down = context.saved_tensors
         rank, sizes, inputs = context.rank, context.sizes, x.shape[1]
         pairs = _pairs(upstream, matrix, sizes, inputs)

@@ -1,10 +1,13 @@
-"""Projections of the same input as one matrix product, with LoRA's low-rank updates within it.
+"""Fuse the projections that read the same input, with LoRA's updates, into one matrix product.
 
-Queries, keys and values read the same input, as do gate and up; each group's weights lie in one
-matrix, of which the layers' own are views. `products` multiplies with it.
+Queries, keys and values read the same input, and so do gate and up. The weights of such a group are
+stored in one matrix, and the parameters of its layers are views into it. `fused_linear` computes
+the product.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from nemo.collections.llm.peft.lora import LinearAdapter
@@ -15,18 +18,19 @@ from jadapt.training.kernels.compiling import layers, share_classes
 from jadapt.training.kernels.fused_linear import Extended, Plain, narrow
 
 GROUPS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
-# Rows of bfloat16 that begin at multiples of 32 bytes are what matrix units load best.
+# Tensor cores load bfloat16 rows fastest when these begin at multiples of 32 bytes.
 ALIGNED = 16
 
 
 class Group:
-    """The linear layers of one input, their weights in one matrix.
+    """Linear layers that read the same input and store their weights in one matrix.
 
     Args:
-        members: in the order of their calls; plain linear layers or NeMo's with LoRA.
+        members: the layers in the order in which they are called; plain linear layers, or NeMo's
+            linear layers with LoRA.
     """
 
-    def __init__(self, members: list[nn.Linear]):
+    def __init__(self, members: list[Any]):
         first = members[0]
         self.sizes = _sizes(members)
         self.adapted = isinstance(first, LinearAdapter)
@@ -39,7 +43,8 @@ class Group:
         self.bias = None if first.bias is None else first.bias.detach().new_zeros(sum(self.sizes))
         self.down = first.weight.new_zeros(self.width, inputs) if self.adapted else None
         self.homes: list[tuple[nn.Parameter, torch.Tensor]] = []
-        # Not views: optimisers cannot step through memory with gaps.
+        # LoRA's B matrices are copied into the matrix instead of being views of it: as views they
+        # would not be contiguous, which optimisers do not support.
         self.ups: list[tuple[nn.Parameter, torch.Tensor]] = []
         row = 0
         for index, member in enumerate(members):
@@ -48,21 +53,21 @@ class Group:
             self.homes.append((member.weight, self.matrix[rows, :inputs]))
             if self.bias is not None:
                 self.homes.append((member.bias, self.bias[rows]))
-            if self.adapted:
+            if self.down is not None:
                 ranks = slice(index * member.dim, (index + 1) * member.dim)
                 self.homes.append((member.lora_a.weight, self.down[ranks]))
                 up = self.matrix[rows, inputs + ranks.start : inputs + ranks.stop]
                 self.ups.append((member.lora_b.weight, up))
         self.attach()
-        # What the first member was given, and the outputs that the others will be asked for.
+        # The input of the first member, and the outputs that the others will return for it.
         self.given: torch.Tensor | None = None
         self.later: tuple[torch.Tensor, ...] = ()
 
     def attach(self) -> None:
-        """Let the members' parameters live in the matrix, with the values that they have.
+        """Make the members' parameters views of the matrix, keeping their values.
 
-        Again after they were moved to another device and back, which gives them memory of their
-        own.
+        Must be called again after the model was moved to another device and back, since that gives
+        each parameter storage of its own.
         """
         for parameter, home in self.homes:
             if parameter.data_ptr() != home.data_ptr():
@@ -71,12 +76,12 @@ class Group:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take up LoRA's B as it is now."""
+        """Copy the present values of LoRA's B matrices, scaled, into the matrix."""
         for factor, place in self.ups:
             torch.mul(factor, self.scale, out=place)
 
-    def compute(self, x: torch.Tensor, members: list[nn.Linear]) -> tuple[torch.Tensor, ...]:
-        """Return what each member makes of ``x``, (..., inputs)."""
+    def compute(self, x: torch.Tensor, members: list[Any]) -> tuple[torch.Tensor, ...]:
+        """Return each member's output for ``x``, (..., inputs)."""
         flat = x.flatten(0, -2)
         if self.adapted:
             factors = [member.lora_a.weight for member in members]
@@ -93,31 +98,33 @@ class Group:
 
 
 class _Member:
-    """A linear layer whose group computes for it.
+    """Mixin of a linear layer whose output is computed by its group.
 
-    A frozen layer whose weight wants a gradient after all (a Fisher is estimated) computes for
-    itself.
+    A frozen layer whose weight temporarily requires a gradient (while Fisher information is
+    estimated) computes its own output.
     """
 
     group: Group
     fellows: list[nn.Linear]
     place: int
+    # Of the linear layer that it is mixed into.
+    weight: nn.Parameter
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output for ``x``, (..., inputs)."""
         group = self.group
         if self.weight.requires_grad and not group.trained:
-            return super().forward(x)
+            return super().forward(x)  # type: ignore[misc]
         if self.place == 0:
             outputs = group.compute(x, self.fellows)
             if len(outputs) > 1:
                 group.given, group.later = x, outputs
             return outputs[0]
         if group.given is not x:
-            return super().forward(x)
+            return super().forward(x)  # type: ignore[misc]
         output = group.later[self.place]
         if self.place == len(self.fellows) - 1:
-            # Nothing of a step stays behind.
+            # Free the tensors of this step.
             group.given, group.later = None, ()
         return output
 
@@ -126,10 +133,10 @@ _kinds: dict[type, type] = {}
 
 
 def fuse_projections(model: PreTrainedModel) -> list[Group]:
-    """Put the weights of each group of layers in one matrix, in place; names stay.
+    """Store the weights of each group of layers in one matrix, in place; parameter names stay.
 
-    To be called on the device, when the method has added what it trains. Groups that a method
-    has changed in another way than LoRA without dropout are left alone.
+    To be called after the model is on its device and the method has added its parameters. Groups
+    are left alone if a method has changed them in any way other than LoRA without dropout.
     """
     groups = []
     share_classes(layers(model))
@@ -144,14 +151,15 @@ def fuse_projections(model: PreTrainedModel) -> list[Group]:
     return groups
 
 
-def _form(members: list[nn.Linear]) -> Group:
+def _form(members: list[Any]) -> Group:
     group = Group(members)
     for place, member in enumerate(members):
         kind = type(member)
         if kind not in _kinds:
             _kinds[kind] = type(f"Grouped{kind.__name__}", (_Member, kind), {})
         member.__class__ = _kinds[kind]
-        # In a plain dictionary: a module that is registered in another is moved and saved with it.
+        # Written past nn.Module.__setattr__, which would register the other members as submodules
+        # of this one, to be moved and saved with it.
         vars(member).update(group=group, fellows=members, place=place)
     return group
 
@@ -160,11 +168,11 @@ def _sizes(members: list[nn.Linear]) -> tuple[int, ...]:
     return tuple(member.out_features for member in members)
 
 
-def _alike(members: list[nn.Linear]) -> bool:
-    """Tell whether layers can share a matrix; one alone gains nothing unless it has LoRA.
+def _alike(members: list[Any]) -> bool:
+    """Tell whether layers can share a matrix, and gain by it.
 
-    Nor do wide ones that train: their products are as fast apart (with gate and up together a step
-    was 3 % slower on an H200).
+    A single layer gains only with LoRA. Wide layers that train gain nothing: their products are as
+    fast separately (with gate and up fused, a step was 3 % slower on an H200).
     """
     parameters = [p for m in members for p in (m.weight, m.bias) if p is not None]
     if len({(p.dtype, p.requires_grad) for p in parameters}) > 1:
@@ -175,7 +183,7 @@ def _alike(members: list[nn.Linear]) -> bool:
     if first.weight.requires_grad and not narrow(_sizes(members), first.in_features):
         return False
     if all(isinstance(member, LinearAdapter) for member in members):
-        # Dropout would give each layer an input of its own.
+        # With dropout each layer would have a different input.
         return not any(member.dropout.p for member in members) and (
             len({(m.dim, m.scale, m.lora_a.weight.dtype) for m in members}) == 1
             and first.lora_a.weight.dtype == first.weight.dtype

@@ -166,7 +166,7 @@ def test_an_estimate_leaves_no_trace(kind):
     frozen.requires_grad_(False)
 
     class Frozen(Method):
-        def effective_leaves(self, model):
+        def weight_delta_leaves(self, model):
             return {"q": frozen}
 
     modes = [module.training for module in model.modules()]

@@ -10,7 +10,7 @@ from torch.nn import functional
 import tiny_model
 from jadapt.core.errors import UserError
 from jadapt.methods.base import Method
-from jadapt.methods.continual import gem
+from jadapt.methods.continual import gem, projection
 from jadapt.methods.strategy import Context
 from projecting import by_nnls, cosine_bound
 
@@ -96,7 +96,7 @@ def test_agem_is_gem_with_the_mean_of_the_memories():
     model, memories = interfering()
     gradient = flat_gradient(model)
     mean = memories.mean(0, keepdim=True)
-    expected = gem.project_gem(gradient, mean, 0.0).gradient
+    expected = projection.project_gem(gradient, mean, 0.0).gradient
     strategy = gem.AGEM({"memory_rows": 6, "batch_rows": 12})  # both memories, whole
     strategy.begin_task(context_of(model), ["english", "news"], 2)
     strategy.project(context_of(model), 1)
@@ -218,8 +218,8 @@ def test_rows_depend_on_seed_task_domain_and_step_alone(kind):
 
 @pytest.mark.parametrize(("kind", "key"), [(gem.GEM, "gem"), (gem.AGEM, "agem")])
 def test_memories_that_do_not_fit_are_refused(kind, key):
-    kind(GEM_SETTINGS).check({"english": 6})
+    kind(GEM_SETTINGS).check({"english": 6}, {})
     with pytest.raises(UserError, match=rf"continual\.{key}\.memory_rows: 6 .* 'news'"):
-        kind(GEM_SETTINGS).check({"english": 6, "news": 5})
+        kind(GEM_SETTINGS).check({"english": 6, "news": 5}, {})
     with pytest.raises(UserError, match=rf"continual\.{key}\.batch_rows: 7 .* memory_rows 6"):
-        kind({**GEM_SETTINGS, "batch_rows": 7}).check({"english": 9})
+        kind({**GEM_SETTINGS, "batch_rows": 7}).check({"english": 9}, {})

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, nnls
 
-from jadapt.methods.continual import gem
+from jadapt.methods.continual import projection
 from projecting import by_nnls, cosine_bound
 
 
@@ -39,7 +39,7 @@ def violated_instance(seed=0, count=3, size=20):
 @pytest.mark.parametrize("seed", range(20))
 def test_gem_is_the_solution_of_another_solver(seed, margin):
     gradient, memories = violated_instance(seed, count=1 + seed % 5)
-    found = gem.project_gem(gradient, memories, margin)
+    found = projection.project_gem(gradient, memories, margin)
     expected = torch.tensor(by_nnls(gradient, memories, margin))
     torch.testing.assert_close(found.gradient.double(), expected, rtol=0, atol=1e-5)
     assert found.violated == (memories @ gradient < 0).sum()
@@ -59,7 +59,7 @@ def test_gem_is_the_nearest_gradient_that_meets_the_constraints():
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 500},
     )
-    found = gem.project_gem(gradient, memories, 0.0).gradient
+    found = projection.project_gem(gradient, memories, 0.0).gradient
     np.testing.assert_allclose(found.numpy(), primal.x, atol=1e-4)
 
 
@@ -70,14 +70,14 @@ def test_no_memory_is_interfered_with_and_the_step_is_optimal(case):
     """Feasible; what was added is a non-negative combination of memories; and, by complementary
     slackness, orthogonal to the result: the conditions of Karush, Kuhn and Tucker."""
     gradient, memories = case
-    found = gem.project_gem(gradient, memories, 0.0).gradient
+    found = projection.project_gem(gradient, memories, 0.0).gradient
     assert cosine_bound(found, gradient, memories) > -1e-6
     added = (found - gradient).double()
     size = gradient.double().norm()
     duals, rest = nnls(memories.double().numpy().T, added.numpy())
     assert rest < 1e-6 * size
     # Between memories that are nearly opposed the duals grow, and with them what the ridge moves.
-    ridge = gem.RIDGE * ((duals * memories.double().norm(dim=1).numpy()) ** 2).sum()
+    ridge = projection.RIDGE * ((duals * memories.double().norm(dim=1).numpy()) ** 2).sum()
     assert abs((added @ found.double()).item()) < 1e-6 * size**2 + 2 * ridge
 
 
@@ -88,11 +88,11 @@ def test_nothing_changes_without_a_violation(case, margin):
     signs = torch.sign(memories.double() @ gradient.double())
     memories = memories * signs[:, None].float()  # now g.g_k >= 0 for all k
     before = gradient.clone()
-    found = gem.project_gem(gradient, memories, margin)
+    found = projection.project_gem(gradient, memories, margin)
     assert found.gradient is gradient
     assert torch.equal(gradient, before)
     assert (found.violated, found.norm_ratio) == (0, 1.0)
-    assert gem.project_agem(gradient, memories[0]).gradient is gradient
+    assert projection.project_agem(gradient, memories[0]).gradient is gradient
 
 
 @settings(max_examples=100, deadline=None)
@@ -100,8 +100,8 @@ def test_nothing_changes_without_a_violation(case, margin):
 def test_one_memory_without_margin_is_agem(seed, size):
     gradient, memories = instance(seed, 1, size, 1.0)
     by_gem, by_agem = (
-        gem.project_gem(gradient, memories, 0.0),
-        gem.project_agem(gradient, memories[0]),
+        projection.project_gem(gradient, memories, 0.0),
+        projection.project_agem(gradient, memories[0]),
     )
     tolerance = 1e-6 * gradient.norm().item()
     torch.testing.assert_close(by_gem.gradient, by_agem.gradient, rtol=0, atol=tolerance)
@@ -115,8 +115,8 @@ def test_the_sign_by_hand():
     """
     gradient, memory = torch.tensor([1.0, -1.0]), torch.tensor([0.0, 2.0])
     for found in (
-        gem.project_gem(gradient, memory[None], 0.0),
-        gem.project_agem(gradient, memory),
+        projection.project_gem(gradient, memory[None], 0.0),
+        projection.project_agem(gradient, memory),
     ):
         assert found.gradient.tolist() == pytest.approx([1, 0], abs=1e-6)
         assert found.violated == 1
@@ -129,7 +129,7 @@ def test_the_sign_by_hand():
 def test_a_small_step_raises_no_memory_loss(case):
     """The sign by its meaning: for losses g_k.x, descending along g~ raises none of them."""
     gradient, memories = case
-    step = -0.1 * gem.project_gem(gradient, memories, 0.0).gradient.double()
+    step = -0.1 * projection.project_gem(gradient, memories, 0.0).gradient.double()
     scale = memories.double().norm(dim=1) * gradient.double().norm()
     assert ((memories.double() @ step) / scale).max() < 1e-6
 
@@ -141,9 +141,9 @@ def test_a_margin_adds_at_least_its_share_of_each_memory():
     """
     gradient = torch.tensor([1.0, -1.0, 1.0])
     memories = torch.tensor([[0.0, 2.0, 0.0], [0.0, 0.0, 4.0]])
-    without = gem.project_gem(gradient, memories, 0.0).gradient
+    without = projection.project_gem(gradient, memories, 0.0).gradient
     assert without.tolist() == pytest.approx([1, 0, 1], abs=1e-6)
-    found = gem.project_gem(gradient, memories, 0.75).gradient
+    found = projection.project_gem(gradient, memories, 0.75).gradient
     assert found.tolist() == pytest.approx([1, 0.5, 4], abs=1e-6)
 
 
@@ -151,8 +151,8 @@ def test_a_margin_adds_at_least_its_share_of_each_memory():
 @pytest.mark.parametrize("scale", [1e-10, 1e10])
 def test_a_common_scale_of_all_gradients_is_carried_through(scale, margin):
     gradient, memories = violated_instance()
-    plain = gem.project_gem(gradient, memories, margin)
-    scaled = gem.project_gem(gradient * scale, memories * scale, margin)
+    plain = projection.project_gem(gradient, memories, margin)
+    scaled = projection.project_gem(gradient * scale, memories * scale, margin)
     torch.testing.assert_close(scaled.gradient / scale, plain.gradient, rtol=1e-4, atol=1e-5)
     assert scaled[1:] == pytest.approx(plain[1:], rel=1e-5)
 
@@ -160,44 +160,44 @@ def test_a_common_scale_of_all_gradients_is_carried_through(scale, margin):
 def test_the_scale_of_a_memory_matters_for_the_margin_alone():
     gradient, memories = violated_instance()
     scales = torch.tensor([1e-6, 1.0, 1e6])[:, None]
-    plain = gem.project_gem(gradient, memories, 0.0).gradient
-    scaled = gem.project_gem(gradient, memories * scales, 0.0).gradient
+    plain = projection.project_gem(gradient, memories, 0.0).gradient
+    scaled = projection.project_gem(gradient, memories * scales, 0.0).gradient
     torch.testing.assert_close(scaled, plain, rtol=0, atol=1e-5)
-    small = gem.project_gem(gradient, memories, 0.5).gradient
-    large = gem.project_gem(gradient, memories * 10, 0.5).gradient
+    small = projection.project_gem(gradient, memories, 0.5).gradient
+    large = projection.project_gem(gradient, memories * 10, 0.5).gradient
     assert (large - gradient).norm() > 5 * (small - gradient).norm()
 
 
 def test_parallel_opposed_and_empty_memories():
     gradient, memories = violated_instance(count=1)
     m = memories[0]
-    once = gem.project_gem(gradient, memories, 0.0).gradient
+    once = projection.project_gem(gradient, memories, 0.0).gradient
     for degenerate in (
         torch.stack([m, m]),
         torch.stack([m, 3 * m, torch.zeros_like(m)]),
         torch.stack([m, -m]),  # both at once: nothing along m, which is what m alone leaves too
     ):
-        found = gem.project_gem(gradient, degenerate, 0.0)
+        found = projection.project_gem(gradient, degenerate, 0.0)
         torch.testing.assert_close(found.gradient, once, rtol=0, atol=1e-5)
         assert found.violated >= 1
-    assert gem.project_gem(gradient, memories * 0, 0.5).gradient is gradient
-    assert gem.project_agem(gradient, m * 0).gradient is gradient
+    assert projection.project_gem(gradient, memories * 0, 0.5).gradient is gradient
+    assert projection.project_agem(gradient, m * 0).gradient is gradient
     nothing = torch.zeros_like(gradient)
-    assert gem.project_gem(nothing, memories, 0.5).gradient is nothing
-    assert gem.project_agem(nothing, m).gradient is nothing
+    assert projection.project_gem(nothing, memories, 0.5).gradient is nothing
+    assert projection.project_agem(nothing, m).gradient is nothing
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_an_overflow_is_left_for_the_loss_scaler(bad):
     gradient, memories = violated_instance()
     gradient[3] = bad
-    assert gem.project_gem(gradient, memories, 0.5).gradient is gradient
-    assert gem.project_agem(gradient, memories[0]).gradient is gradient
+    assert projection.project_gem(gradient, memories, 0.5).gradient is gradient
+    assert projection.project_agem(gradient, memories[0]).gradient is gradient
 
 
 def test_long_vectors_are_summed_in_pieces(monkeypatch):
     gradient, memories = violated_instance()
-    whole = gem.project_gem(gradient, memories, 0.5)
-    monkeypatch.setattr(gem, "CHUNK", 7)
-    pieces = gem.project_gem(gradient, memories, 0.5)
+    whole = projection.project_gem(gradient, memories, 0.5)
+    monkeypatch.setattr(projection, "CHUNK", 7)
+    pieces = projection.project_gem(gradient, memories, 0.5)
     torch.testing.assert_close(pieces.gradient, whole.gradient)

@@ -47,8 +47,8 @@ def test_joint_training_gives_every_domain_the_same_share():
 
 def test_a_memory_larger_than_a_domain_is_refused():
     strategy = Replay({"ratio": 0.5, "memory_rows": 11})
-    strategy.check({"known": 20, "first": 11})
+    strategy.check({"known": 20, "first": 11}, {})
     with pytest.raises(
         UserError, match=r"memory_rows: 11 is more than the 10 training rows of 'first'"
     ):
-        strategy.check({"known": 20, "first": 10})
+        strategy.check({"known": 20, "first": 10}, {})

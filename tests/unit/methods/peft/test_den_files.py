@@ -159,7 +159,7 @@ def test_mistakes_are_named():
     DEN(SETTINGS).check(shape)
     with pytest.raises(UserError, match=r"^units: 5 is more than maximum_units 4"):
         DEN({**SETTINGS, "units": 5}).check(shape)
-    with pytest.raises(UserError, match=r"unknown layer 'q_prj'; did you mean 'q_proj'\?"):
+    with pytest.raises(UserError, match=r"unknown value 'q_prj'; did you mean 'q_proj'\?"):
         DEN({**SETTINGS, "target_modules": ["q_prj"]}).check(shape)
     with pytest.raises(UserError, match="has none of these layers"):
         DEN(SETTINGS).begin_task(tiny_model.build(), 1)

@@ -22,7 +22,8 @@ from adapting import (
 )
 from jadapt.core.errors import UserError
 from jadapt.methods.parameters import trainable_state
-from jadapt.methods.peft.dora import DoRA, DoRALinear
+from jadapt.methods.peft.dora import DoRA
+from jadapt.methods.peft.dora_layers import DoRALinear
 from jadapt.methods.peft.lora import LoRA
 
 SETTINGS = {"rank": 4, "alpha": 8, "dropout": 0.0, "target_modules": ALL_LINEAR}
@@ -169,7 +170,7 @@ def test_leaves_carry_the_gradient_of_the_effective_change():
     method = dora()
     model = trained(method)
     before = logits(model)
-    leaves, changes = method.effective_leaves(model), method.effective(model)
+    leaves, changes = method.weight_delta_leaves(model), method.weight_delta(model)
     assert leaves.keys() == changes.keys()
     for leaf in leaves.values():
         leaf.requires_grad_(True)

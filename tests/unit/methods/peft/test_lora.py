@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from jadapt.methods.sft import SFT
 from safetensors.torch import load_file, save_file
 
 import tiny_model
@@ -22,8 +21,10 @@ from adapting import (
     transformed,
 )
 from jadapt.core.errors import UserError
+from jadapt.methods.full import SFT
 from jadapt.methods.parameters import load_trainable, trainable_state
-from jadapt.methods.peft.lora import LoRA, linear_shapes
+from jadapt.methods.peft.lora import LoRA
+from jadapt.methods.peft.targets import linear_shapes
 
 SETTINGS = {
     "rank": 4, "alpha": 8, "dropout": 0.0, "target_modules": ALL_LINEAR, "a_init": "kaiming",
@@ -109,17 +110,17 @@ def test_the_effective_change_is_the_scaled_product():
     method = lora(rank=2, alpha=3)
     model = randomise(applied(method))
     q_proj = model.model.layers[1].self_attn.q_proj
-    change = method.effective(model)["model.layers.1.self_attn.q_proj"]
+    change = method.weight_delta(model)["model.layers.1.self_attn.q_proj"]
     expected = 1.5 * torch.einsum("or,ri->oi", q_proj.lora_b.weight, q_proj.lora_a.weight)
     torch.testing.assert_close(change, expected)
-    assert len(method.effective(model)) == 2 * len(ALL_LINEAR)
+    assert len(method.weight_delta(model)) == 2 * len(ALL_LINEAR)
 
 
 def test_leaves_carry_the_gradient_of_the_effective_change():
     """The chain rule from the leaves through the change is the gradient of the factors."""
     method = lora()
     model = randomise(applied(method))
-    leaves, changes = method.effective_leaves(model), method.effective(model)
+    leaves, changes = method.weight_delta_leaves(model), method.weight_delta(model)
     assert leaves.keys() == changes.keys()
     assert not any(leaf.requires_grad for leaf in leaves.values())
     for leaf in leaves.values():
