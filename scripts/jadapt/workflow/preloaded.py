@@ -259,7 +259,7 @@ class Server:
         FOLDER.chmod(0o700)
         # A pool of threads does not survive a fork.
         environment = os.environ | dict.fromkeys(THREADS, "1")
-        with open(FOLDER / f"{prefix()}.log", "w", encoding="utf-8") as log:
+        with open(FOLDER / f"{prefix()[:-1]}.log", "w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(SCRIPTS / "preload.py"), *options],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
