@@ -32,8 +32,9 @@ NOTEBOOK = $(call quoted,$(patsubst %.ipynb,%,$(notdir $(value NAME))))
 export JADAPT_USER_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 TESTS ?=
-# Two at a time: each of them loads NeMo, in a gigabyte.
-UNIT = OMP_NUM_THREADS=1 pytest -n 2 tests/unit
+# Two at a time: each of them loads NeMo, in a gigabyte. A file at a time, as the tests of one share
+# what takes longest, and in the order of tests/unit/conftest.py.
+UNIT = OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder tests/unit
 # Commands that plan or refuse; the chain takes all cores by itself.
 PLANS = pytest -n 2 -m "not chain" tests/workflow
 

@@ -26,6 +26,7 @@ from jadapt.core.errors import one_line
 from jadapt.workflow import (
     code_hash,
     mtimes,
+    preloaded,
     settings_files,
     slurm_answers,
     stale_jobs,
@@ -57,6 +58,9 @@ include: "rules/page.smk"
 
 code_hash.save_cache()
 
+# Imports NeMo once for the jobs that train and evaluate on this machine.
+PRELOADED = preloaded.Server()
+
 
 rule all:
     default_target: True
@@ -78,9 +82,16 @@ onstart:
     mtimes.bring_to_now([RESULTS, DOWNLOADS, "config", "notebooks", "paper"])
     # Only now: a dry run writes nothing, and jobs find them written.
     SETTINGS_FILES.write()
+    if workflow.is_main_process and workflow.local_exec:
+        PRELOADED.serve(job.rule.conda_env for job in workflow.dag.needrun_jobs())
+
+
+onsuccess:
+    PRELOADED.stop()
 
 
 # SLURM's own words for a job it refused are far up by now.
 onerror:
+    PRELOADED.stop()
     for _line in slurm_answers.explain(log):
         print(_line, file=sys.stderr)

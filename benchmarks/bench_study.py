@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from jadapt.release import manifest
 
 MINUTE = 60
 # The limit of the default study; the goal is 12 minutes.
@@ -21,16 +22,13 @@ def jobs(folder: Path) -> list[dict]:
     """Read Snakemake's benchmark files: rule, seconds, peak memory in MiB, start and end."""
     found = []
     for path in sorted(folder.rglob("*.tsv")):
-        with open(path, encoding="utf-8") as stream:
-            row = next(csv.DictReader(stream, delimiter="\t"))
-        seconds, end = float(row["s"]), path.stat().st_mtime
-        # Jobs of less than a sampling interval have no memory reading.
-        memory = float(row["max_rss"]) if row["max_rss"] not in ("NA", "-") else 0.0
+        row = manifest.benchmark(path)
+        seconds, end = row["s"], path.stat().st_mtime
         found.append(
             {
                 "stage": path.relative_to(folder).parts[0].removesuffix(".tsv"),
                 "seconds": seconds,
-                "memory": memory,
+                "memory": row["max_rss"],
                 "start": end - seconds,
                 "end": end,
             }

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from jadapt.core import checksums
-from jadapt.core.errors import run
 from jadapt.core.files import load_settings, write_json, write_text
+from jadapt.workflow.preloaded import run
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jadapt.core import tables
-from jadapt.core.errors import run
 from jadapt.core.files import load_settings, named_path, write_json
 from jadapt.training.distributed import gpus
+from jadapt.workflow.preloaded import run
 
 if TYPE_CHECKING:
     from jadapt.evaluation.tasks.suite import Suite

@@ -8,8 +8,9 @@ import shutil
 from pathlib import Path
 
 from jadapt.core import checksums
-from jadapt.core.errors import UserError, run
+from jadapt.core.errors import UserError
 from jadapt.core.files import load_settings
+from jadapt.workflow.preloaded import run
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from jadapt.core import tables
-from jadapt.core.errors import run
 from jadapt.core.files import load_settings, named_path, write_json
 from jadapt.training.distributed import launching
+from jadapt.workflow.preloaded import run
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from jadapt.core.errors import run
 from jadapt.core.files import load_settings, named_path
 from jadapt.core.tables import TOKENIZER_MEASURES, TOKENIZERS
+from jadapt.workflow.preloaded import run
 
 
 def main() -> None:

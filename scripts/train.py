@@ -7,9 +7,10 @@ import shutil
 import time
 from pathlib import Path
 
-from jadapt.core.errors import UserError, run
+from jadapt.core.errors import UserError
 from jadapt.core.files import load_settings, named_path, read_json, write_json
 from jadapt.training.distributed import launching
+from jadapt.workflow.preloaded import run
 
 
 def main() -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import tiny_study
 from jadapt.core.errors import UserError, run
-from jadapt.training.distributed import launching, ranks, sharding
-from jadapt.training.module import AdaptationModule
+from jadapt.training.distributed import launching
 
 
 class Killed(BaseException):
@@ -22,6 +21,9 @@ class Killed(BaseException):
 
 def train(study, work, module, case):
     """Train, publish and report; a case that is refused reports why."""
+    from jadapt.training.distributed import ranks
+    from jadapt.training.module import AdaptationModule
+
     calls, original = 0, AdaptationModule.training_step
 
     def training_step(self, *arguments, **options):
@@ -52,6 +54,10 @@ def main():
     first = {**tiny_study.SETTINGS, **cases[0]["settings"]}
 
     def all_cases():
+        # Imported late, as the process that starts the others needs none of it.
+        from jadapt.training.distributed import sharding
+        from jadapt.training.module import AdaptationModule
+
         module = AdaptationModule(study / "model")
         limits = sharding.SMALL, sharding.MESSAGE
         for case in cases:

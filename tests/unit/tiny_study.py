@@ -1,16 +1,21 @@
-"""A study small enough to train in seconds: three invented languages, a tiny model, no download."""
+"""A study small enough to train in seconds: three invented languages, a tiny model, no download.
+
+Who reads the settings imports no torch; who builds the study or trains in it does.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-import tiny_model
 import token_files
-from jadapt.training.run import Places, Run
+
+if TYPE_CHECKING:
+    from jadapt.training.run import Run
 
 SEQUENCE = ["first", "second"]
 DOMAINS = ["known", *SEQUENCE]
@@ -118,6 +123,8 @@ def write_tokens(directory: Path, documents: list[list[int]]) -> None:
 
 def build(folder: Path) -> Path:
     """Write a model and the tokens of three languages, each a walk of its own over the tokens."""
+    import tiny_model
+
     tiny_model.save(folder / "model")
     for number, domain in enumerate(DOMAINS):
         generator = np.random.default_rng(number)
@@ -133,6 +140,8 @@ def build(folder: Path) -> Path:
 
 def run(study: Path, work: Path, module, **settings) -> Run:
     """Return a run of the study that keeps its state and its output under ``work``."""
+    from jadapt.training.run import Places, Run
+
     tokens = {domain: study / "tokens" / domain for domain in DOMAINS}
     places = Places(study / "model", tokens, work / "checkpoints", work / "output")
     return Run({**SETTINGS, **settings}, places, TOKENIZER, module)

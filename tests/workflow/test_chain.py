@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jadapt.corpora.splits import leaks
+from jadapt.workflow import preloaded
 from tiny_results import DOMAINS, FIGURES, METHODS, TABLES, TASKS, read_table, results
 
 pytestmark = pytest.mark.chain
@@ -24,6 +25,13 @@ def test_the_paper_its_figures_and_its_tables_are_there(study):
     for name in FIGURES + TABLES:
         notebook = json.loads((folder / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
         assert any(cell.get("execution_count") for cell in notebook["cells"])
+
+
+def test_what_trains_is_forked_from_a_process_that_has_imported_nemo(study):
+    # The first ones may be earlier than that process is ready.
+    logs = sorted((results(study) / "logs/adapt").rglob("*.log"))
+    assert sum(bool(preloaded.usage(log)) for log in logs) > len(logs) / 2
+    assert not list((study.path / preloaded.FOLDER).glob("*.socket"))
 
 
 def test_the_metrics_are_complete(study):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch import seed_everything
 from nemo.collections import llm
+from nemo.utils import decorators
 from torch.optim import Optimizer
 from transformers.utils import ModelOutput
 
@@ -30,12 +31,24 @@ from jadapt.training.kernels.cuda_graphs import Recorder
 from jadapt.training.kernels.projections import Group, fuse_projections
 
 
+@contextmanager
+def _notice_without_waiting() -> Iterator[None]:
+    """Let NeMo say that a later release will be without its Hugging Face path, but not stop for two
+    seconds so that somebody reads it."""
+    notice = decorators.deprecated_warning
+    decorators.deprecated_warning = lambda **words: notice(**{**words, "wait_seconds": 0})
+    try:
+        yield
+    finally:
+        decorators.deprecated_warning = notice
+
+
 class AdaptationModule(llm.HFAutoModelForCausalLM):
     """A causal language model, trained by one method and the strategies composed with it.
 
-    The object exists as long as the process (NeMo takes two seconds to create one). Each run loads
-    the model anew (`begin_run`); each task of a run gets a new trainer and a new optimiser and
-    starts from the weights of the previous task.
+    The object exists as long as the process. Each run loads the model anew (`begin_run`); each task
+    of a run gets a new trainer and a new optimiser and starts from the weights of the previous
+    task.
 
     Within an optimiser step the order is: accumulate the gradients of the micro-batches, unscale,
     all-reduce, project (`on_before_optimizer_step`), clip (`configure_gradient_clipping`), step.
@@ -48,9 +61,12 @@ class AdaptationModule(llm.HFAutoModelForCausalLM):
     timestamp: float | None
 
     def __init__(self, model_directory: Path):
-        super().__init__(
-            model_name=str(model_directory), default_dtype=torch.float32, use_linear_ce_loss=False
-        )
+        with _notice_without_waiting():
+            super().__init__(
+                model_name=str(model_directory),
+                default_dtype=torch.float32,
+                use_linear_ce_loss=False,
+            )
         self.plain_loss: Callable = self.loss_fn
         self.fast = Fast()
         self.method: Method = Method({})

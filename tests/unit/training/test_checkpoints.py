@@ -3,7 +3,6 @@ import os
 import platform
 import random
 import subprocess
-import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -187,10 +186,21 @@ def test_checkpoints_of_another_configuration_are_not_taken_up(tmp_path):
 def test_two_processes_do_not_train_the_same_run(tmp_path):
     folder = tmp_path / "seed1"
     with provenance.alone(folder):
-        other = "from pathlib import Path; from jadapt.training import provenance\n"
-        other += f"with provenance.alone(Path({str(folder)!r})): pass"
-        done = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True)
-        assert f"process {os.getpid()} on {platform.node()} still trains this run" in done.stderr
+        reader, writer = os.pipe()
+        # Forked, as a process started afresh would import torch for it.
+        if os.fork() == 0:
+            try:
+                with provenance.alone(folder):
+                    text = "both train it"
+            except UserError as error:
+                text = str(error)
+            os.write(writer, text.encode())
+            os._exit(0)
+        os.close(writer)
+        with open(reader, encoding="utf-8") as stream:
+            text = stream.read()
+        os.wait()
+        assert f"process {os.getpid()} on {platform.node()} still trains this run" in text
     with provenance.alone(folder):
         pass
 
