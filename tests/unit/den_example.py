@@ -11,10 +11,11 @@ SETTINGS = {
     "target_modules": list(LINEAR_LAYERS),
     "units": 2,
     "maximum_units": 4,
-    "loss_threshold": 1.0,
+    "expansion_threshold": 0.75,
     "selection_share": 0.25,
     "sparsity": 0.5,
     "group_sparsity": 0.02,
+    "drift_penalty": 0.1,
     "drift_threshold": 0.6,
     "expansion_interval": 4,
 }

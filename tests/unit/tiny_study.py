@@ -72,9 +72,9 @@ SETTINGS = {
 }
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.1, "target_modules": LINEAR, "a_init": "kaiming"}
 DEN = {
-    "target_modules": LINEAR, "units": 2, "maximum_units": 4, "loss_threshold": 0.5,
-    "selection_share": 0.25, "sparsity": 0.01, "group_sparsity": 0.001, "drift_threshold": 0.05,
-    "expansion_interval": 3,
+    "target_modules": LINEAR, "units": 2, "maximum_units": 4,
+    "expansion_threshold": 0.5, "selection_share": 0.25, "sparsity": 0.01, "group_sparsity": 0.001,
+    "drift_penalty": 1.0, "drift_threshold": 0.05, "expansion_interval": 3,
 }  # fmt: skip
 FISHER = {"strength": 10.0, "fisher": "sampled", "rows": 8, "draws": 1}
 # Every method and strategy, and every kind of composition, by the name of its test.

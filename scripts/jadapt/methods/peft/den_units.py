@@ -26,8 +26,9 @@ _ATTRIBUTE = "units"
 class UnitBank(nn.Module):
     """The units of one linear layer, finished and in training.
 
-    Finished, with N units after T tasks (buffers; nothing here is ever changed, only appended to):
-        a, b: (N, inputs) and (N, outputs), float32.
+    Finished, with N units after T tasks (buffers):
+        a, b: (N, inputs) and (N, outputs), float32; a later task may retrain a unit for all tasks
+            that use it.
         stamps: (N,) int64, the task that a unit was born in.
         task_gates: (T, N), row t - 1 the gates of task t; zero for units that it does not use.
 
@@ -86,8 +87,8 @@ class UnitBank(nn.Module):
     def show(self, task: int | None) -> None:
         """Compute as for ``task`` from now on; None: the one in training, or the last finished.
 
-        The units of the task are gathered into matrices of their own, so that neither the values
-        nor the order of the sums depend on units that came later.
+        The units of the task are gathered into matrices of their own, so that units that came later
+        change nothing, the order of the sums included.
         """
         self.shown = task
         task = self.tasks if task is None else task
@@ -135,6 +136,17 @@ class UnitBank(nn.Module):
         self.new_b.copy_(b)
 
     @torch.no_grad()
+    def pull_back(self, weight: float) -> None:
+        """Apply the proximal operator of ``weight`` / 2 |z - z0|^2 to the copies, z0 the originals.
+
+        (z + weight z0) / (1 + weight): a share weight / (1 + weight) of the way back.
+        """
+        if self.count and not self.selecting:
+            share = weight / (1 + weight)
+            self.copy_a.lerp_(self.a, share)
+            self.copy_b.lerp_(self.b, share)
+
+    @torch.no_grad()
     def fix_gates(self) -> None:
         """End the selection: gates keep their values, units at zero are out for this task."""
         if self.count:
@@ -164,28 +176,32 @@ class UnitBank(nn.Module):
 
     @torch.no_grad()
     def finish(self, drift_threshold: float) -> None:
-        """End the task: duplicate drifted copies, drop the others, append the new units.
+        """End the task: keep what was retrained, split what drifted, append the new units.
 
-        A copy that moved by at most ``drift_threshold`` (`relative_drift`) is dropped and the task
-        uses the original; one that moved further becomes a unit of this task, its gate multiplied
-        into b, and the task does not use the original. Originals never change. New units that add
-        nothing (a or b exactly zero, as the group lasso leaves them) are pruned.
+        A copy that moved by at most ``drift_threshold`` (`relative_drift`) takes the place of the
+        original, for every task that uses it. One that moved further is split off: it becomes a
+        unit of this task, its gate multiplied into b, and takes the place of the original in this
+        task alone, so that earlier tasks keep the unit as it was. Units that the task did not
+        select stay. New units that add nothing (a or b exactly zero, as the group lasso leaves
+        them) are pruned.
         """
         if self.selecting:
             self.fix_gates()
         self.trained = self.trainable_count()
-        kept = self.fixed_gates.clone()
-        a, b = [self.a], [self.b]
+        gates = self.fixed_gates.clone()
+        a, b = [self.a.clone()], [self.b.clone()]
         if self.count:
-            drift = relative_drift(self.copy_a, self.copy_b, self.a, self.b)
-            split = (kept != 0) & (drift > drift_threshold)
+            split = relative_drift(self.copy_a, self.copy_b, self.a, self.b) > drift_threshold
+            used = gates != 0
+            shared, split = used & ~split, used & split
+            a[0][shared], b[0][shared] = self.copy_a[shared], self.copy_b[shared]
             a.append(self.copy_a[split])
-            b.append(self.copy_b[split] * kept[split, None])
-            kept[split] = 0
+            b.append(self.copy_b[split] * gates[split, None])
+            gates[split] = 0
         alive = (self.new_a != 0).any(1) & (self.new_b != 0).any(1)
         a.append(self.new_a[alive])
         b.append(self.new_b[alive])
-        self._append(torch.cat(a), torch.cat(b), kept)
+        self._append(torch.cat(a), torch.cat(b), gates)
 
     def trainable_count(self) -> int:
         """Return the scalars that the task in training, or else the last one, trains."""

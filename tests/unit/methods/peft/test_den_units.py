@@ -201,7 +201,7 @@ def test_selection_drops_the_unit_that_the_task_does_not_need():
     assert torch.equal(bank.copy_a[1], bank.a[1])
 
 
-def test_the_most_drifted_copies_become_units_and_the_others_revert():
+def test_what_was_retrained_is_kept_and_what_drifted_is_split():
     bank = bank_with(3)
     a, b = bank.a.clone(), bank.b.clone()
     bank.gate.data.copy_(torch.tensor([1.0, 0.5, 1.0]) / GATE_SPEED)
@@ -211,20 +211,48 @@ def test_the_most_drifted_copies_become_units_and_the_others_revert():
     for unit, share in enumerate(moved):
         bank.copy_b.data[unit] *= 1 + share
     copies = bank.copy_a.detach().clone(), bank.copy_b.detach().clone()
+    x = rows(4, 8)[0]
+    trained = output(bank, x)
     bank.finish(drift_threshold=0.1)
     # Units 1 and 2 drifted by 0.5 and 0.11, beyond 0.1; unit 0 by 0.02.
     assert bank.stamps.tolist() == [1, 1, 1, 2, 2]
-    assert torch.equal(bank.a[:3], a)
-    assert torch.equal(bank.b[:3], b)
+    assert torch.equal(bank.b[0], copies[1][0])
+    assert torch.equal(bank.a[1:3], a[1:])
+    assert torch.equal(bank.b[1:3], b[1:])
     assert torch.equal(bank.a[3:], copies[0][1:])
     assert torch.equal(bank.b[3:], copies[1][1:] * gates[1:, None])
     assert torch.equal(bank.task_gates[0], torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0]))
     assert torch.equal(bank.task_gates[1], torch.cat([gates[:1], torch.tensor([0.0, 0, 1, 1])]))
-    x = rows(4, 8)[0]
-    shown = gates[0] * torch.outer(x @ a[0], b[0])
+    # Nothing of what was trained is lost.
+    torch.testing.assert_close(output(bank, x), trained)
+    shown = gates[0] * torch.outer(x @ a[0], copies[1][0])
     for unit in (1, 2):
         shown += gates[unit] * torch.outer(x @ copies[0][unit], copies[1][unit])
     torch.testing.assert_close(output(bank, x), shown)
+    # Told the first task, the shared unit is as retrained, those that were split as they were.
+    bank.show(1)
+    first = torch.outer(x @ a[0], copies[1][0])
+    first += sum(torch.outer(x @ a[unit], b[unit]) for unit in (1, 2))
+    torch.testing.assert_close(output(bank, x), first)
+
+
+@given(st.integers(0, 10_000), st.floats(0, 4))
+def test_drift_is_pulled_back_to_the_minimum_of_the_penalised_distance(seed, weight):
+    bank = bank_with(2, selecting=False)
+    a, b = rows(2, seed)
+    bank.copy_a.data.copy_(a)
+    bank.copy_b.data.copy_(b)
+    bank.pull_back(weight)
+    torch.testing.assert_close(bank.copy_a, (a + weight * bank.a) / (1 + weight))
+    torch.testing.assert_close(bank.copy_b, (b + weight * bank.b) / (1 + weight))
+
+
+def test_gates_are_selected_without_the_penalty_on_drift():
+    bank = bank_with(2)
+    bank.copy_a.data += 1
+    before = bank.copy_a.detach().clone()
+    bank.pull_back(1.0)
+    assert torch.equal(bank.copy_a, before)
 
 
 def test_a_deselected_copy_is_no_unit_however_far_it_drifted():
@@ -232,8 +260,10 @@ def test_a_deselected_copy_is_no_unit_however_far_it_drifted():
     bank.gate.data[0] = 0
     bank.fix_gates()
     bank.copy_b.data[0] *= 5
+    before = bank.b.clone()
     bank.finish(drift_threshold=0.1)
     assert bank.stamps.tolist() == [1, 1]
+    assert torch.equal(bank.b, before)
     assert torch.equal(bank.task_gates[1], torch.tensor([0.0, bank.task_gates[1, 1]]))
 
 
