@@ -15,7 +15,7 @@ def check(method: str, strategies: Iterable[str]) -> None:
     Raises:
         UserError: one line, which begins with ``continual``; it names what goes instead.
     """
-    supports = METHODS.get_or_refuse(method, "method").supports
+    supports = METHODS.get_or_refuse(method, "method").allows()
     for name in strategies:
         changes = STRATEGIES.get_or_refuse(name, "continual").changes
         if changes <= supports:
@@ -45,12 +45,12 @@ def check_fast(settings: Mapping[str, Any]) -> None:
 def methods_of(strategy: str) -> list[str]:
     """Return the methods that a strategy composes with, in the order of their declarations."""
     changes = STRATEGIES[strategy].changes
-    found = [key for key in METHODS if changes <= METHODS[key].supports]
+    found = [key for key in METHODS if changes <= METHODS[key].allows()]
     return sorted(found, key=lambda key: (METHODS[key].order, METHODS[key].label))
 
 
 def strategies_of(method: str) -> list[str]:
     """Return the strategies that a method composes with, in the order of their declarations."""
-    supports = METHODS[method].supports
+    supports = METHODS[method].allows()
     found = [key for key in STRATEGIES if STRATEGIES[key].changes <= supports]
     return sorted(found, key=lambda key: (STRATEGIES[key].order, STRATEGIES[key].label))

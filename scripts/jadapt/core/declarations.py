@@ -29,9 +29,11 @@ from jadapt.core.registry import Registry
 
 # What a method is about, in the order in which figures show them; `analysis.labels` names them.
 FAMILIES = ("reference", "efficient", "regularisation", "memory", "other")
-# What a strategy may change: the rows that are trained on, the loss, the gradient.
-ROWS, LOSS, GRADIENT = "rows", "loss", "gradient"
-CHANGES = frozenset({ROWS, LOSS, GRADIENT})
+# What a strategy may change: the rows that are trained on, the loss, the gradient, and the weights
+# once a task is over. The last goes with methods whose weights can be interpolated
+# (`Method.interpolates`), any other with those that name it in `supports`.
+ROWS, LOSS, GRADIENT, WEIGHTS = "rows", "loss", "gradient", "weights"
+CHANGES = frozenset({ROWS, LOSS, GRADIENT, WEIGHTS})
 DDP, FSDP2 = "ddp", "fsdp2"
 PARALLELISM = frozenset({DDP, FSDP2})
 # Keys of `training.fast` by which a run computes otherwise.
@@ -145,6 +147,8 @@ def read(model: type[Settings], values: Mapping[str, Any]) -> Settings:
         if first["type"] == "literal_error":
             known = re.findall("'([^']*)'", first["ctx"]["expected"])
             raise UserError(f"{place}: unknown value {given!r}{nearest(given, known)}") from None
+        if first["type"] == "value_error":
+            raise UserError(f"{place}: {first['ctx']['error']}") from None
         raise UserError(f"{place}: {first['msg']}, not {given!r}") from None
 
 

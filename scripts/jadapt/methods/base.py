@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from jadapt.core.declarations import CHANGES, Declared
+from jadapt.core.declarations import CHANGES, WEIGHTS, Declared
 
 if TYPE_CHECKING:
     import torch
@@ -22,20 +22,24 @@ class Method(Declared):
     A registered method declares what `Declared` names, and where it differs:
 
     Attributes:
-        supports: what strategies may change in a run with it (`CHANGES`); it composes with every
-            strategy whose own ``changes`` are among them.
+        supports: what strategies may change in a run with it (`CHANGES`), the weights aside.
         needs_task_id: whether the model computes differently when it is told the task
             (`for_task`); a study then has to measure it both ways.
         interpolates: whether weights between the base model and the adapted one mean something
-            (`jadapt.methods.interpolation`).
+            (`jadapt.methods.interpolation`); a strategy may then change them.
         static_graph: whether the model stays the same computation from the first step of a task to
             its last, so that a step can be recorded.
     """
 
-    supports: ClassVar[frozenset[str]] = CHANGES
+    supports: ClassVar[frozenset[str]] = CHANGES - {WEIGHTS}
     needs_task_id: ClassVar[bool] = False
     static_graph: ClassVar[bool] = True
     interpolates: ClassVar[bool] = True
+
+    @classmethod
+    def allows(cls) -> frozenset[str]:
+        """Return what strategies may change; it composes with those that change nothing else."""
+        return cls.supports | {WEIGHTS} if cls.interpolates else cls.supports
 
     def check(self, shape: PretrainedConfig) -> None:
         """Raise a `UserError` if the hyperparameters do not fit a model of this shape."""
@@ -90,6 +94,31 @@ class Method(Declared):
         The base model has them under the same name, or adds nothing where they are zero.
         """
         return [name for name, p in model.named_parameters() if p.requires_grad]
+
+    def interpolate(
+        self, model: PreTrainedModel, before: dict[str, torch.Tensor], share: float
+    ) -> float:
+        """Put the weights at ``share`` of the way that they went since ``before``, in place.
+
+        Args:
+            model: after a task.
+            before: what `state` returned at its start.
+            share: in [0, 1]; at 0 the weights are those of before.
+
+        Returns:
+            The part of the change that could not be kept, relative to it (0: all was).
+        """
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in before:
+                    parameter.lerp_(before[name].to(parameter), 1 - share)
+        return 0.0
+
+    def learning_rate_factors(self, model: PreTrainedModel) -> dict[str, float]:
+        """Return by name the parameters that train at a multiple of the learning rate."""
+        return {}
 
     def trainable_count(self, model: PreTrainedModel) -> int:
         """Return the number of parameters that the task under training may change."""

@@ -61,11 +61,17 @@ class Cost:
         stored_rows: training rows of earlier domains that are kept.
         stored_copies: kept numbers, in multiples of those that `Method.weight_delta` returns.
         rows_per_step: rows whose gradient each optimiser step computes beside those of its batch.
+        forwards_per_step: forward passes over the rows of its batch beside the one that trains.
+        rows_at_end: rows that are gone over once when a domain is finished.
+        backwards_at_end: backward passes over each of them, to all weights; one forward pass.
     """
 
     stored_rows: int = 0
     stored_copies: int = 0
     rows_per_step: int = 0
+    forwards_per_step: int = 0
+    rows_at_end: int = 0
+    backwards_at_end: int = 0
 
 
 class Strategy(Declared):
@@ -91,10 +97,7 @@ class Strategy(Declared):
     paragraph_after: ClassVar[str] = ""
 
     def cost(self, earlier: int) -> Cost:
-        """Return what it costs in a task that ``earlier`` domains came before, the known one too.
-
-        What is computed once, at the end of a task, is left out.
-        """
+        """Return what it costs in a task that ``earlier`` domains came before, the known one too."""
         return Cost()
 
     def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:

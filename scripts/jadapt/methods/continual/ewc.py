@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import ValidationInfo, field_validator
+
 from jadapt.core.declarations import LOSS, Field, Look, Number, Settings
-from jadapt.core.errors import UserError
+from jadapt.methods.continual.rehearsal import check_seen
 from jadapt.methods.strategy import Batch, Context, Cost, Strategy
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from jadapt.methods.continual.quadratic import Term
     from jadapt.methods.outputs import Outputs
 
+# Squared gradients of a Fisher diagonal; an entry's relative error is then about 0.18.
+LEAST_GRADIENTS = 64
+_ERROR = "error"
 STRENGTH = Field(
     examples=[1.0],
     ge=0,
@@ -143,8 +148,8 @@ class EWC(Anchored):
     The inner mean runs over labels that the model itself draws, not over those of the data. That
     makes $F$ the true Fisher information, and it makes it cheap: given the text before them, the
     scores of labels drawn from the model have mean zero and are uncorrelated between tokens, so the
-    square of a gradient summed over a batch estimates the sum of squares without bias, and one
-    backward pass serves the whole batch. <% endif %><% if "empirical" in fisher_labels %>Where
+    square of a gradient summed over a row estimates the sum of squares without bias, and one
+    backward pass serves the whole row. <% endif %><% if "empirical" in fisher_labels %>Where
     labels of the data take their place (the empirical Fisher information), that does not hold, and
     squares are taken row by row. <% endif %>Squaring the mean over a batch instead, as is common,
     divides $F$ by about the size of the batch; such differences decide what a given $lambda$ means
@@ -170,27 +175,52 @@ class EWC(Anchored):
             "information), or those of the data.",
         )
         rows: int = Field(
-            examples=[8],
+            examples=[64],
             ge=1,
             description="Training rows a domain that the Fisher information is estimated on.",
         )
         draws: int = Field(
             examples=[1], ge=1, description="Samples of labels a row, where they are sampled."
         )
+        batch_rows: int = Field(
+            1,
+            examples=[1],
+            ge=1,
+            description="Rows that one squared gradient sums over, where labels are sampled.",
+        )
+
+        @field_validator("batch_rows")
+        @classmethod
+        def enough(cls, batch_rows: int, others: ValidationInfo) -> int:
+            """Refuse an estimate that is mostly noise."""
+            if not {"fisher", "rows", "draws"} <= set(others.data):
+                return batch_rows
+            count, parts = others.data["rows"], "rows"
+            if others.data["fisher"] == "sampled":
+                count = count // batch_rows * others.data["draws"]
+                parts = "rows / batch_rows x draws"
+            if count < LEAST_GRADIENTS:
+                raise ValueError(
+                    f"{count} squared gradients ({parts}) are too few for the Fisher information; "
+                    f"raise rows or draws to {LEAST_GRADIENTS} of them"
+                )
+            return batch_rows
+
+    def __init__(self, settings: Mapping[str, Any]):
+        super().__init__(settings)
+        self._error: float | None = None
 
     def cost(self, earlier: int) -> Cost:
-        """Return an anchor and a Fisher diagonal for each domain."""
-        return Cost(stored_copies=2 * earlier)
+        """Return an anchor and a Fisher diagonal for each domain, and what one takes."""
+        return Cost(stored_copies=2 * earlier, **self._noting())
+
+    def _noting(self) -> dict[str, int]:
+        draws = self.settings.draws if self.settings.fisher == "sampled" else 1
+        return {"rows_at_end": self.settings.rows, "backwards_at_end": draws}
 
     def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
-        """Refuse more rows for the Fisher than a domain has."""
-        wanted = self.settings.rows
-        for domain, available in rows.items():
-            if wanted > available:
-                raise UserError(
-                    f"continual.{self.key}.rows: {wanted} is more than the {available} training "
-                    f"rows of '{domain}'; lower it to at most that"
-                )
+        """Refuse more rows for the Fisher than a domain has, or than the run trains on."""
+        check_seen(f"continual.{self.key}.rows", self.settings.rows, rows, settings)
 
     def end_task(self, context: Context, task: str) -> None:
         """Add the Fisher diagonal and the weights at the end of ``task``."""
@@ -202,7 +232,31 @@ class EWC(Anchored):
         from jadapt.methods.continual.fisher import estimate
 
         settings = self.settings
-        return estimate(context, task, settings.fisher, settings.rows, settings.draws)
+        found = estimate(
+            context, task, settings.fisher, settings.rows, settings.draws, settings.batch_rows
+        )
+        self._error = found.relative_error
+        return found.diagonal
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the terms, and the error of the newest Fisher diagonal (``error``)."""
+        import torch
+
+        state = super().state_dict()
+        if self._error is not None:
+            state[_ERROR] = torch.tensor(self._error)
+        return state
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `state_dict` returned, on any device."""
+        error = state.get(_ERROR)
+        self._error = None if error is None else float(error)
+        super().load_state_dict({key: state[key] for key in state if key != _ERROR})
+
+    def measures(self) -> dict[str, float]:
+        """Return the penalty, and the measured relative error of the newest Fisher diagonal."""
+        error = {} if self._error is None else {"fisher_relative_error": self._error}
+        return super().measures() | error
 
 
 class OnlineEWC(EWC):
@@ -239,8 +293,8 @@ class OnlineEWC(EWC):
         )
 
     def cost(self, earlier: int) -> Cost:
-        """Return one anchor and one Fisher diagonal."""
-        return Cost(stored_copies=2)
+        """Return one anchor and one Fisher diagonal, and what it takes."""
+        return Cost(stored_copies=2, **self._noting())
 
     def end_task(self, context: Context, task: str) -> None:
         """Let the Fisher of earlier tasks decay, add this one's, move the anchor."""

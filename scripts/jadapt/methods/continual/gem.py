@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jadapt.core.declarations import GRADIENT, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
-from jadapt.methods.continual.rehearsal import check_memory
+from jadapt.methods.continual.rehearsal import check_seen
 from jadapt.methods.strategy import Batch, Context, Cost, Strategy
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class _Projecting(Strategy):
         self._measures: dict[str, float] = {}
 
     def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
-        """Refuse a memory larger than a domain, and batches larger than a memory."""
+        """Refuse a memory larger than what was seen of a domain, and batches larger than it."""
         memory, batch = self.settings.memory_rows, self.settings.batch_rows
-        check_memory(self.key, memory, rows)
+        check_seen(f"continual.{self.key}.memory_rows", memory, rows, settings)
         if batch > memory:
             raise UserError(
                 f"continual.{self.key}.batch_rows: {batch} is more than memory_rows {memory}; "

@@ -13,14 +13,33 @@ if TYPE_CHECKING:
     from jadapt.data.mixing import Stream
 
 
-def check_memory(name: str, memory: int, rows: Mapping[str, int]) -> None:
-    """Raise a `UserError` if a domain cannot fill a memory of so many rows."""
+def check_seen(
+    key: str, count: int, rows: Mapping[str, int], settings: Mapping[str, Any]
+) -> None:
+    """Raise a `UserError` if a domain has, or a task trains on, fewer rows than are to be kept.
+
+    Args:
+        key: of the number, for the message.
+        count: training rows that are kept of each domain.
+        rows: training rows of each domain of the run: the source domain, then the tasks.
+        settings: the run's: ``steps``, ``global_batch_size``, ``sequence`` and ``continual``.
+    """
     for domain, available in rows.items():
-        if memory > available:
+        if count > available:
             raise UserError(
-                f"continual.{name}.memory_rows: {memory} is more than the {available} training "
-                f"rows of '{domain}'; lower it to at most that"
+                f"{key}: {count} is more than the {available} training rows of '{domain}'; "
+                "lower it to at most that"
             )
+    seen = settings["steps"] * settings["global_batch_size"]
+    # What replay takes from memories is not of the task.
+    seen -= int(seen * (settings.get("continual", {}).get("replay") or {}).get("ratio", 0))
+    # Nothing is kept of the last task, and the source domain was learned before the run.
+    if len(settings["sequence"]) > 1 and count > seen:
+        raise UserError(
+            f"{key}: {count} is more than the {seen} rows of '{settings['sequence'][0]}' that the "
+            "run trains on (steps x global_batch_size, less what is replayed); lower it to at most "
+            "that"
+        )
 
 
 class Replay(Strategy):
@@ -68,8 +87,8 @@ class Replay(Strategy):
         return Cost(stored_rows=self.settings.memory_rows * earlier)
 
     def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
-        """Refuse a memory that is larger than a domain."""
-        check_memory("replay", self.settings.memory_rows, rows)
+        """Refuse a memory that is larger than a domain, or than what the run has seen of it."""
+        check_seen("continual.replay.memory_rows", self.settings.memory_rows, rows, settings)
 
     def mix(self, current: Stream, earlier: Sequence[Stream], every: Sequence[Stream]) -> Stream:
         """Spread the remembered rows evenly among those of the task."""

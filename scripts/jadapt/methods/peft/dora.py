@@ -51,6 +51,7 @@ class DoRA(LoRA):
     # Penalties on its weights have not been studied.
     supports = Method.supports - {LOSS}
     use_dora = True
+    rank_stabilised = principal = trains_embeddings = False
 
     class Hyperparameters(Settings):
         """Of DoRA."""
@@ -81,6 +82,10 @@ class DoRA(LoRA):
             self.scale,
             self.settings.dropout,
         )
+
+    def learning_rate_factors(self, model: PreTrainedModel) -> dict[str, float]:
+        """Return none: all of it trains at one rate."""
+        return {}
 
     def weight_delta(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         """Return W' - W of each adapted layer, of shape (out, in), by the name of the layer.
