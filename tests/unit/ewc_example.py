@@ -9,7 +9,7 @@ from jadapt.methods.base import Method
 from jadapt.methods.continual.fisher import empirical_fisher
 from jadapt.methods.strategy import Context
 
-EWC_SETTINGS = {"strength": 7.0, "fisher": "empirical", "rows": 3, "draws": 1}
+EWC_SETTINGS = {"strength": 7.0, "fisher": "empirical", "rows": 64, "draws": 1}
 ONLINE_SETTINGS = {**EWC_SETTINGS, "decay": 0.25}
 
 
@@ -51,7 +51,7 @@ class LowRankMethod(Method):
 
 def batch_of(domain, first, count):
     source = torch.Generator().manual_seed(sum(map(ord, domain)))
-    drawn = torch.randint(tiny_model.VOCABULARY, (8, 9), generator=source)[first : first + count]
+    drawn = torch.randint(tiny_model.VOCABULARY, (64, 9), generator=source)[first : first + count]
     positions = torch.arange(8).expand(len(drawn), -1)
     return {"input_ids": drawn[:, :-1], "labels": drawn[:, 1:], "position_ids": positions}
 
@@ -76,8 +76,8 @@ def snapshot(model):
 
 
 def fisher_of(model, domain):
-    found = empirical_fisher(model, dict(model.named_parameters()), [batch_of(domain, 0, 3)])
-    return {name: tensor.double() for name, tensor in found.items()}
+    found = empirical_fisher(model, dict(model.named_parameters()), [batch_of(domain, 0, 64)])
+    return {name: tensor.double() for name, tensor in found.diagonal.items()}
 
 
 def by_hand(strength, terms, weights):

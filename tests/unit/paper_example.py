@@ -41,7 +41,7 @@ FIGURES = (
 )  # fmt: skip
 ALL = ["sft", "lora", "dora", "houlsby", "prefix", "den", "replay", "l2", "ewc", "online_ewc"]
 ALL += ["gem", "agem", "lora_replay", "lora_ewc", "joint"]
-FISHER = {"strength": 100.0, "fisher": "sampled", "rows": 4, "draws": 1}
+FISHER = {"strength": 100.0, "fisher": "sampled", "rows": 64, "draws": 1}
 MEMORY = {"memory_rows": 8, "batch_rows": 2}
 CONTINUAL = {
     "replay": {"replay": {"ratio": 0.25, "memory_rows": 8}},

@@ -76,7 +76,7 @@ DEN = {
     "expansion_threshold": 0.5, "selection_share": 0.25, "sparsity": 0.01, "group_sparsity": 0.001,
     "drift_penalty": 1.0, "drift_threshold": 0.05, "expansion_interval": 3,
 }  # fmt: skip
-FISHER = {"strength": 10.0, "fisher": "sampled", "rows": 8, "draws": 1}
+FISHER = {"strength": 10.0, "fisher": "sampled", "rows": 16, "draws": 4}
 # Every method and strategy, and every kind of composition, by the name of its test.
 RUNS = {
     "sft": {},
@@ -96,6 +96,17 @@ RUNS = {
     "online_ewc": {"continual": {"online_ewc": {**FISHER, "decay": 0.9}}},
     "gem": {"continual": {"gem": {"memory_rows": 8, "batch_rows": 4, "margin": 0.0}}},
     "agem": {"continual": {"agem": {"memory_rows": 8, "batch_rows": 4}}},
+    "lwf": {"continual": {"lwf": {"strength": 1.0, "temperature": 2.0}}},
+    "wise": {"continual": {"wise": {"share": 0.7}}},
+    "pissa": {"method": "lora", **LORA, "dropout": 0.0, "a_init": "pissa"},
+    "lora_settings": {
+        "method": "lora", **LORA, "use_rslora": True, "lora_plus_ratio": 4.0,
+        "train_embeddings": True,
+    },
+    "lora_lwf": {
+        "method": "lora", **LORA, "continual": {"lwf": {"strength": 1.0, "temperature": 1.0}},
+    },
+    "lora_wise": {"method": "lora", **LORA, "continual": {"wise": {"share": 0.7}}},
     "sampled": {
         "subword_regularisation": {"alpha": 0.1, "nbest_size": -1},
         "continual": {"replay": {"ratio": 0.25, "memory_rows": 8}},

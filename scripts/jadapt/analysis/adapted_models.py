@@ -14,7 +14,7 @@ from jadapt.analysis import summaries
 from jadapt.analysis.labels import BASE, declared, is_bound_strategy, method_label
 from jadapt.analysis.statistics import Estimate, estimate
 from jadapt.analysis.tables import READERS
-from jadapt.core.declarations import GRADIENT, LOSS, METHODS, ROWS, STRATEGIES
+from jadapt.core.declarations import GRADIENT, LOSS, METHODS, ROWS, STRATEGIES, WEIGHTS
 from jadapt.core.errors import UserError
 
 # Bits per byte without the task's identity, where a method is normally given it.
@@ -218,16 +218,17 @@ def _without_task(metrics: pd.DataFrame, name: str) -> tuple[Estimate, Estimate]
 def paragraphs(found: list[Method]) -> dict[str, list[str]]:
     """Return the keys of the classes that a study uses and the paper has a paragraph of, in order.
 
-    ``methods``, and the strategies by what they change first: the loss, the gradient, the rows.
+    ``methods``, and the strategies by what they change first: loss, gradient, rows, weights.
     """
     keys = {method.kind for method in found} & set(METHODS)
-    told = {"methods": [key for key in declared() if key in keys], LOSS: [], GRADIENT: [], ROWS: []}
+    kinds = (LOSS, GRADIENT, ROWS, WEIGHTS)
+    told = {"methods": [key for key in declared() if key in keys], **{kind: [] for kind in kinds}}
     keys = {name for method in found for name in method.strategies} & set(STRATEGIES)
     keys |= {STRATEGIES[key].paragraph_after for key in keys}
     for key in declared():
         if key in keys:
             changes = STRATEGIES[key].changes
-            told[next(what for what in (LOSS, GRADIENT, ROWS) if what in changes)].append(key)
+            told[next(what for what in kinds if what in changes)].append(key)
     return told
 
 

@@ -1,4 +1,5 @@
-"""What a continual-learning strategy may do: mix rows, add to the loss, change the gradient.
+"""What a continual-learning strategy may do: mix rows, add to the loss, change the gradient, and
+change the weights once a task is over.
 
 The order within an optimiser step is fixed: accumulate the gradients of the micro-batches (each
 loss with its penalty), unscale them (fp16), all-reduce them over the devices, project, clip, step.
@@ -97,7 +98,7 @@ class Strategy(Declared):
     paragraph_after: ClassVar[str] = ""
 
     def cost(self, earlier: int) -> Cost:
-        """Return what it costs in a task that ``earlier`` domains came before, the known one too."""
+        """Return what it costs in a task that ``earlier`` domains came before, the source too."""
         return Cost()
 
     def check(self, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
@@ -138,6 +139,13 @@ class Strategy(Declared):
 
     def project(self, context: Context, step: int) -> None:
         """Change the gradients of optimiser step ``step`` (``.grad``, in place)."""
+
+    def finish_task(self, context: Context) -> None:
+        """Change the weights when the steps of a task are over.
+
+        Called for every task of the sequence, also the last, before anything is noted of the task
+        (`end_task`), measured or saved; `Method.end_task` came before.
+        """
 
     def end_task(self, context: Context, task: str) -> None:
         """Take note of a finished task; called for the known language before the first task."""

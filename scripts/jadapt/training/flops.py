@@ -18,8 +18,10 @@ Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from jadapt.methods.strategy import Cost
 
 
 class Shape(NamedTuple):
@@ -75,44 +77,26 @@ def work(shape: Shape, tokens: int, forwards: int = 1, backwards: int = 1) -> Wo
     return Work(tokens * forwards, flops)
 
 
-def task_work(
-    shape: Shape, steps: int, rows: int, strategies: Mapping[str, Mapping], earlier: int
-) -> Work:
+def task_work(shape: Shape, steps: int, rows: int, costs: Iterable[Cost], noted: int = 1) -> Work:
     """Return the work of one task, with that of its strategies.
-
-    Replay puts rows in the place of others and a joint run mixes them, so both cost nothing more;
-    L2 adds no pass. GEM takes the gradient of ``batch_rows`` for each earlier domain at every step,
-    A-GEM of ``batch_rows`` in all, EWC one forward and so many backward passes as draws over
-    ``rows`` at the end of a task, to all weights; distillation one forward of the earlier model for
-    every token.
 
     Args:
         shape: of the model and its rows.
         steps: optimiser steps of the task.
         rows: training rows of a step.
-        strategies: their settings by key, as in ``continual``.
-        earlier: domains that came before: 1 for the first task, whose base knows one.
+        costs: what the strategies declare (`Strategy.cost`) of a task with so many before it.
+        noted: domains that are noted with it: its own, and the source domain with the first task's.
     """
     length = shape.sequence_length
     total = work(shape, steps * rows * length)
-    for key, settings in strategies.items():
-        match key:
-            case "gem":
-                total += work(shape, steps * settings["batch_rows"] * length * earlier)
-            case "agem":
-                total += work(shape, steps * settings["batch_rows"] * length)
-            case "ewc" | "online_ewc":
-                total += fisher_work(shape, settings)
-            case "distillation":
-                total += work(shape, steps * rows * length, backwards=0)
+    for cost in costs:
+        total += work(shape, steps * cost.rows_per_step * length)
+        total += work(shape, steps * rows * length, cost.forwards_per_step, backwards=0)
+        tokens = noted * cost.rows_at_end * length
+        total += Work(
+            tokens, tokens * (shape.forward + cost.backwards_at_end * shape.full_backward)
+        )
     return total
-
-
-def fisher_work(shape: Shape, settings: Mapping) -> Work:
-    """Return the work of one Fisher diagonal: ``rows``, ``fisher`` and ``draws`` of EWC."""
-    tokens = settings["rows"] * shape.sequence_length
-    draws = settings["draws"] if settings["fisher"] == "sampled" else 1
-    return Work(tokens, tokens * (shape.forward + draws * shape.full_backward))
 
 
 def matrix_weights(parameters: int, vectors: int, embedding: int, tied: bool) -> int:

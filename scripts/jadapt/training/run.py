@@ -22,7 +22,7 @@ from jadapt.methods import registry
 from jadapt.methods.strategy import Batch, Context
 from jadapt.models.scoring import mean_loss
 from jadapt.tokenization.tokenizers import Tokenizer
-from jadapt.training import checkpoints, memory, meters, precision
+from jadapt.training import accounting, checkpoints, memory, meters, precision
 from jadapt.training.dataloading import TrainingRows
 from jadapt.training.determinism import make_deterministic
 from jadapt.training.distributed import ranks, sharding
@@ -113,6 +113,8 @@ class Run:
             "training_seconds": sum(report["training_seconds"] for report in reports),
             "steps": sum(report["steps"] for report in reports),
             "tokens": sum(report["tokens"] for report in reports),
+            "tokens_processed": sum(report["tokens_processed"] for report in reports),
+            "flops": sum(report["flops"] for report in reports),
             "peak_memory_mib": max(report["peak_memory_mib"] for report in reports),
             "final_training_loss": reports[-1]["final_training_loss"],
         }
@@ -206,7 +208,11 @@ class Run:
         # Lightning moves the model to the CPU, but estimating Fisher information may follow.
         module.model.to(fitting.strategy.root_device)
         trainable = self.method.trainable_count(module.model)
+        shape = accounting.shape_of(module.model, self.places.model, settings["sequence_length"])
+        processed = accounting.task_processed(shape, settings, self.strategies, place)
         self.method.end_task(module.model, place + 1)
+        for strategy in self.strategies:
+            strategy.finish_task(module.context)
         # The state that strategies keep of a task is only needed by later tasks.
         if place + 1 < len(settings["sequence"]):
             for strategy in self.strategies:
@@ -217,6 +223,8 @@ class Run:
             "trainable_parameters": trainable,
             "steps": settings["steps"],
             "tokens": settings["steps"] * step_log.tokens_per_step,
+            "tokens_processed": processed.tokens,
+            "flops": processed.flops,
             "training_seconds": step_log.training_seconds,
             "peak_memory_mib": ranks.largest(meters.peak_memory_mib()),
             "final_training_loss": step_log.last_loss,

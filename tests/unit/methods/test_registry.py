@@ -54,6 +54,8 @@ def test_no_two_are_called_or_placed_or_drawn_alike():
         ("online_ewc", ALL_BUT_DEN - {"dora"}),
         ("gem", ALL_BUT_DEN - {"prefix"}),
         ("agem", ALL_BUT_DEN - {"prefix"}),
+        ("lwf", ALL_BUT_DEN - {"dora"}),
+        ("wise", {"sft", "lora", "houlsby"}),
     ],
 )
 def test_strategies_compose_with_the_methods_that_support_what_they_change(strategy, methods):

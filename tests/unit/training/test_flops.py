@@ -7,7 +7,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 import tiny_model
-from jadapt.training.flops import Shape, Work, fisher_work, matrix_weights, task_work, work
+from jadapt.methods import registry
+from jadapt.training.flops import Shape, Work, matrix_weights, task_work, work
 
 LENGTH, ROWS = 24, 3
 TOKENS = LENGTH * ROWS
@@ -88,23 +89,31 @@ def test_the_formulas_are_the_published_ones():
         assert work(shape, 1).flops + 3 * shape.attention == pytest.approx(published, rel=0.003)
 
 
-def test_strategies_add_the_passes_that_they_make():
+def test_strategies_add_the_passes_that_they_declare():
     shape = Shape(1000, 3, 20, 50)
-    plain = task_work(shape, 10, 4, {}, 2)
+    plain = task_work(shape, 10, 4, [])
     assert plain == work(shape, 2000)
 
-    def more(**strategies):
-        extra = task_work(shape, 10, 4, strategies, 2)
-        return Work(extra.tokens - plain.tokens, extra.flops - plain.flops)
+    def more(noted=1, of=shape, **strategies):
+        costs = [strategy.cost(2) for strategy in registry.create_strategies(strategies, "sft")]
+        extra, without = (task_work(of, 10, 4, some, noted) for some in (costs, []))
+        return Work(extra.tokens - without.tokens, extra.flops - without.flops)
 
+    rows = {"memory_rows": 8, "batch_rows": 4}
     assert more(replay={"ratio": 0.25, "memory_rows": 9}, l2={"strength": 1.0}, joint={}) == (0, 0)
-    assert more(gem={"batch_rows": 2}) == work(shape, 10 * 2 * 50 * 2)
-    assert more(agem={"batch_rows": 4}) == plain
-    assert more(distillation={}) == (2000, 2000 * shape.forward)
-    fisher = {"rows": 8, "draws": 2, "fisher": "sampled"}
-    assert more(ewc=fisher) == (400, 400 * (shape.forward + 2 * shape.backward))
-    assert more(online_ewc=fisher | {"fisher": "empirical"}) == work(shape, 400)
+    assert more(wise={"share": 0.5}) == (0, 0)
+    # For each of two domains before, or for all of them together.
+    assert more(gem=rows | {"margin": 0.0}) == work(shape, 10 * 4 * 50 * 2)
+    assert more(agem=rows) == plain
+    assert more(lwf={"strength": 1.0, "temperature": 2.0}) == (2000, 2000 * shape.forward)
+    fisher = {"rows": 64, "draws": 2, "fisher": "sampled", "strength": 1.0}
+    assert more(ewc=fisher) == (3200, 3200 * (shape.forward + 2 * shape.backward))
+    # The source domain is noted too, with the first task.
+    assert more(ewc=fisher, noted=2) == (6400, 6400 * (shape.forward + 2 * shape.backward))
+    assert more(noted=0, ewc=fisher) == (0, 0)
+    online = fisher | {"fisher": "empirical", "decay": 0.9}
+    assert more(online_ewc=online) == work(shape, 3200)
     # The Fisher is of all weights, also where the base is frozen.
     frozen = shape._replace(frozen=True, added=7)
-    expected = 400 * (2 * (4000 + 28 + 2 * shape.attention) + frozen.forward)
-    assert fisher_work(frozen, fisher) == (400, expected)
+    expected = 3200 * (2 * (4000 + 28 + 2 * shape.attention) + frozen.forward)
+    assert more(of=frozen, ewc=fisher) == (3200, expected)

@@ -8,21 +8,15 @@ import tiny_study
 from jadapt.config import composition
 from jadapt.core.declarations import STRATEGIES
 from jadapt.core.errors import UserError
-from jadapt.core.registry import Place
 from jadapt.methods import registry
 from jadapt.methods.outputs import Outputs
+from jadapt.methods.strategy import Cost
 from jadapt.training.run import Run
 from run_files import lines, without_clocks
 
-LWF = {"continual": {"lwf": {"strength": 5.0}}}
-WEAK = {"continual": {"lwf": {"strength": 0.01}}}
+LWF = {"continual": {"lwf": {"strength": 5.0, "temperature": 1.0}}}
+WEAK = {"continual": {"lwf": {"strength": 0.01, "temperature": 1.0}}}
 CHUNKED = {"fast": {"cross_entropy_chunk": 5}}
-
-
-@pytest.fixture
-def lwf(monkeypatch):
-    """The strategy of `lwf_example` among the registered ones, as an entry point would put it."""
-    monkeypatch.setitem(STRATEGIES.index, "lwf", Place("lwf_example", "LwF"))
 
 
 def test_a_loss_of_all_logits_is_the_same_chunk_by_chunk():
@@ -47,7 +41,7 @@ def test_a_loss_of_all_logits_is_the_same_chunk_by_chunk():
 
 
 @pytest.mark.parametrize("method", [{}, tiny_study.RUNS["lora"] | {"dropout": 0.0}])
-def test_distillation_works_with_both_losses(method, lwf, study, module, tmp_path):
+def test_distillation_works_with_both_losses(method, study, module, tmp_path):
     logs = {}
     for name, extra in {
         "weak": WEAK, "plain": LWF, "chunked": {**LWF, **CHUNKED},
@@ -74,7 +68,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def test_the_teacher_outlives_the_process(lwf, study, module, tmp_path, monkeypatch):
+def test_the_teacher_outlives_the_process(study, module, tmp_path, monkeypatch):
     whole = tiny_study.run(study, tmp_path / "whole", module, **LWF)
     whole.train()
     whole.publish()
@@ -95,14 +89,15 @@ def test_the_teacher_outlives_the_process(lwf, study, module, tmp_path, monkeypa
     assert one == other
 
 
-def test_a_strategy_that_reads_outputs_refuses_recorded_steps(lwf):
-    settings = {"method": "sft", **LWF, "fast": {"cuda_graphs": True}}
-    with pytest.raises(UserError, match=r"^fast\.cuda_graphs: does not go with 'lwf'; set it to"):
-        composition.check_fast(settings)
-    composition.check_fast({**settings, "fast": {"cuda_graphs": False, **CHUNKED["fast"]}})
+def test_a_strategy_that_reads_outputs_refuses_recorded_steps():
+    for key in ("cuda_graphs", "fuse_projections"):
+        settings = {"method": "sft", **LWF, "fast": {key: True}}
+        with pytest.raises(UserError, match=rf"^fast\.{key}: does not go with 'lwf'; set it to"):
+            composition.check_fast(settings)
+        composition.check_fast({**settings, "fast": {key: False, **CHUNKED["fast"]}})
 
 
-def test_a_strategy_sees_the_settings_of_its_run(lwf, study, module, tmp_path, monkeypatch):
+def test_a_strategy_sees_the_settings_of_its_run(study, module, tmp_path, monkeypatch):
     def check(self, rows, settings):
         if settings["steps"] > 10:
             raise UserError(f"continual.lwf: {settings['steps']} steps of {sorted(rows)}")
@@ -112,18 +107,22 @@ def test_a_strategy_sees_the_settings_of_its_run(lwf, study, module, tmp_path, m
         tiny_study.run(study, tmp_path, module, **LWF)
 
 
-def test_costs_count_what_is_stored_and_processed(lwf):
+def test_costs_count_what_is_stored_and_processed():
     def cost(name, settings):
         return vars(registry.create_strategies({name: settings}, "sft")[0].cost(3))
 
-    none = {"stored_rows": 0, "stored_copies": 0, "rows_per_step": 0}
+    none = vars(Cost())
+    assert set(none.values()) == {0}
     memory = {"memory_rows": 8, "batch_rows": 2}
-    fisher = {"strength": 1.0, "fisher": "sampled", "rows": 8, "draws": 1}
+    fisher = {"strength": 1.0, "fisher": "sampled", "rows": 32, "draws": 2}
+    noting = {"rows_at_end": 32, "backwards_at_end": 2}
+    distilling = {"strength": 1.0, "temperature": 2.0}
     assert cost("joint", {}) == none
-    assert cost("lwf", {"strength": 1.0}) == none | {"stored_copies": 1}
+    assert cost("wise", {"share": 0.5}) == none | {"stored_copies": 1}
+    assert cost("lwf", distilling) == none | {"stored_copies": 1, "forwards_per_step": 1}
     assert cost("replay", {"ratio": 0.5, "memory_rows": 8}) == none | {"stored_rows": 24}
     assert cost("l2", {"strength": 1.0}) == none | {"stored_copies": 1}
-    assert cost("ewc", fisher) == none | {"stored_copies": 6}
-    assert cost("online_ewc", fisher | {"decay": 0.9}) == none | {"stored_copies": 2}
+    assert cost("ewc", fisher) == none | {"stored_copies": 6} | noting
+    assert cost("online_ewc", fisher | {"decay": 0.9}) == none | {"stored_copies": 2} | noting
     assert cost("gem", memory | {"margin": 0}) == none | {"stored_rows": 24, "rows_per_step": 6}
     assert cost("agem", memory) == none | {"stored_rows": 24, "rows_per_step": 2}

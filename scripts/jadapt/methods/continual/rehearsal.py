@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from jadapt.data.mixing import Stream
 
 
-def check_seen(
-    key: str, count: int, rows: Mapping[str, int], settings: Mapping[str, Any]
-) -> None:
+def check_seen(key: str, count: int, rows: Mapping[str, int], settings: Mapping[str, Any]) -> None:
     """Raise a `UserError` if a domain has, or a task trains on, fewer rows than are to be kept.
 
     Args:

@@ -78,7 +78,7 @@ def test_online_ewc_decays_and_moves_its_anchor():
     assert strategy.penalty(context_of(model), {}, None).item() == pytest.approx(
         expected.item(), rel=1e-5
     )
-    assert len(strategy.state_dict()) == 2 * len(fisher)
+    assert len(strategy.state_dict()) == 2 * len(fisher) + 1
 
 
 def test_l2_is_anchored_at_the_base_model_and_then_at_each_task():
@@ -292,12 +292,43 @@ def test_weights_in_half_precision_are_compared_in_float32():
     assert all(p.grad.dtype == torch.bfloat16 for p in model.parameters())
 
 
+RUN = {"steps": 8, "global_batch_size": 8, "sequence": ["news", "novels"]}
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "key"),
     [(ewc.EWC, EWC_SETTINGS, "ewc"), (ewc.OnlineEWC, ONLINE_SETTINGS, "online_ewc")],
 )
-def test_more_fisher_rows_than_data_are_refused(kind, settings, key):
+def test_more_fisher_rows_than_data_or_than_was_seen_are_refused(kind, settings, key):
     strategy = kind(settings)
-    strategy.check({"english": 3, "news": 4}, {})
-    with pytest.raises(UserError, match=rf"continual\.{key}\.rows: 3 .* 2 .* 'news'; lower"):
-        strategy.check({"english": 3, "news": 2}, {})
+    rows = {"english": 64, "news": 70, "novels": 64}
+    strategy.check(rows, RUN)
+    with pytest.raises(UserError, match=rf"continual\.{key}\.rows: 64 .* 63 .* 'news'; lower"):
+        strategy.check(rows | {"news": 63}, RUN)
+    with pytest.raises(UserError, match=rf"continual\.{key}\.rows: 64 is more than the 56 rows"):
+        strategy.check(rows, RUN | {"steps": 7})
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        ({"rows": 63}, 63),
+        ({"fisher": "sampled", "rows": 32}, 32),
+        ({"fisher": "sampled", "rows": 130, "batch_rows": 4}, 32),
+    ],
+)
+def test_an_estimate_that_is_mostly_noise_is_refused(change, count):
+    with pytest.raises(UserError, match=rf"^batch_rows: {count} squared gradients"):
+        ewc.EWC(EWC_SETTINGS | change)
+    ewc.EWC(EWC_SETTINGS | {"fisher": "sampled", "rows": 128, "batch_rows": 4, "draws": 2})
+
+
+def test_the_error_of_the_fisher_is_told_and_outlives_the_process():
+    strategy = ewc.EWC(EWC_SETTINGS)
+    strategy.end_task(context_of(tiny_model.build()), "english")
+    error = strategy.measures()["fisher_relative_error"]
+    assert 0.02 < error < 1
+    again = ewc.EWC(EWC_SETTINGS)
+    assert again.measures() == {"penalty": 0.0}
+    again.load_state_dict(strategy.state_dict())
+    assert again.measures()["fisher_relative_error"] == pytest.approx(error)

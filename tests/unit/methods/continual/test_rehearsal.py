@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jadapt.core.errors import UserError
+from jadapt.methods.continual.gem import AGEM
 from jadapt.methods.continual.rehearsal import Joint, Replay
 
 
@@ -45,10 +46,31 @@ def test_joint_training_gives_every_domain_the_same_share():
     assert [index for name, index in found if name == "later"] == list(range(100))
 
 
+RUN = {"steps": 4, "global_batch_size": 5, "sequence": ["first", "second"]}
+
+
 def test_a_memory_larger_than_a_domain_is_refused():
-    strategy = Replay({"ratio": 0.5, "memory_rows": 11})
-    strategy.check({"known": 20, "first": 11}, {})
+    strategy = Replay({"ratio": 0.25, "memory_rows": 11})
+    strategy.check({"known": 20, "first": 11}, RUN)
     with pytest.raises(
         UserError, match=r"memory_rows: 11 is more than the 10 training rows of 'first'"
     ):
-        strategy.check({"known": 20, "first": 10}, {})
+        strategy.check({"known": 20, "first": 10}, RUN)
+
+
+@pytest.mark.parametrize(("kind", "seen"), [(Replay, 15), (AGEM, 20)])
+def test_a_memory_larger_than_what_the_run_has_seen_is_refused(kind, seen):
+    """Of twenty rows a quarter are replayed."""
+    own = {"ratio": 0.25} if kind is Replay else {"batch_rows": 4}
+    rows = dict.fromkeys(["known", "first", "second"], 100)
+    settings = RUN | {"continual": {kind.key: own}}
+    kind({**own, "memory_rows": seen}).check(rows, settings)
+    larger = kind({**own, "memory_rows": seen + 1})
+    with pytest.raises(
+        UserError,
+        match=rf"^continual\.{kind.key}\.memory_rows: {seen + 1} is more than the {seen} rows of "
+        "'first' that the run trains on",
+    ):
+        larger.check(rows, settings)
+    # With one task nothing but the source domain is remembered, which was learned before.
+    larger.check(rows, settings | {"sequence": ["first"]})
