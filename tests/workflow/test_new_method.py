@@ -55,7 +55,7 @@ def test_a_new_method_plans_its_own_runs_and_what_collects_them(finished, bring)
     study = finished.path / "tests/workflow/tiny.yaml"
     own = ENTRY.strip().removeprefix("bitfit: {").removesuffix("}")
     replay = "replay: {ratio: 0.25, memory_rows: 4}"
-    ewc = "ewc: {strength: 1.0, fisher: sampled, rows: 4, draws: 1}"
+    ewc = "ewc: {strength: 1.0, fisher: sampled, rows: 64, draws: 1}"
     finished.replace(
         study, ENTRY, f"{ENTRY}  bitfit_replay: {{{own}, continual: {{{replay}}}}}\n"
         f"  bitfit_ewc: {{{own}, continual: {{{ewc}}}}}\n",

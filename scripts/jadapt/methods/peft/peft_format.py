@@ -53,6 +53,10 @@ def save(model: PreTrainedModel, directory: Path, described: dict[str, Any]) -> 
             state[a] = torch.cat([state[a], getattr(layer, STARTED_A)])
             state[b] = torch.cat([state[b], -getattr(layer, STARTED_B)], dim=1)
     tensors = {peft_name(name): tensor.contiguous().cpu() for name, tensor in state.items()}
+    if described.get("ensure_weight_tying"):
+        # PEFT asks for the matrix under both of its names, and ties them again.
+        (embedding,) = embeddings(model)
+        tensors[peft_name("lm_head.weight")] = tensors[peft_name(embedding)].clone()
     save_file(tensors, directory / PEFT_WEIGHTS, metadata={"format": "pt"})
     write_json(
         directory / PEFT_CONFIG,

@@ -218,8 +218,9 @@ def test_rows_depend_on_seed_task_domain_and_step_alone(kind):
 
 @pytest.mark.parametrize(("kind", "key"), [(gem.GEM, "gem"), (gem.AGEM, "agem")])
 def test_memories_that_do_not_fit_are_refused(kind, key):
-    kind(GEM_SETTINGS).check({"english": 6}, {})
+    run = {"steps": 1, "global_batch_size": 6, "sequence": ["news", "novels"]}
+    kind(GEM_SETTINGS).check({"english": 6}, run)
     with pytest.raises(UserError, match=rf"continual\.{key}\.memory_rows: 6 .* 'news'"):
-        kind(GEM_SETTINGS).check({"english": 6, "news": 5}, {})
+        kind(GEM_SETTINGS).check({"english": 6, "news": 5}, run)
     with pytest.raises(UserError, match=rf"continual\.{key}\.batch_rows: 7 .* memory_rows 6"):
-        kind({**GEM_SETTINGS, "batch_rows": 7}).check({"english": 9}, {})
+        kind({**GEM_SETTINGS, "batch_rows": 7}).check({"english": 9}, run | {"steps": 2})

@@ -14,7 +14,7 @@ from jadapt.methods.peft.den_units import banks
 SIZE, ROWS, STEPS, RATE = 12, 400, 400, 5e-3
 FLOOR = 0.04
 SETTINGS = {
-    "target_modules": ["q_proj"], "units": 1, "maximum_units": 6, "expansion_threshold": 0.8,
+    "target_modules": ["q_proj"], "units": 1, "maximum_units": 6, "expansion_threshold": 0.88,
     "selection_share": 0.25, "sparsity": 0.05, "group_sparsity": 0.05, "drift_penalty": 0.1,
     "drift_threshold": 0.3, "expansion_interval": 75,
 }  # fmt: skip
