@@ -47,6 +47,7 @@ LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 SETTINGS = {
     "run": "tiny",
     "method": "sft",
+    "role": "task",
     "seed": 3,
     "learning_rate": 1e-2,
     "source_domain": "known",

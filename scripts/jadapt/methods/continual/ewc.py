@@ -244,7 +244,7 @@ class EWC(Anchored):
 
         state = super().state_dict()
         if self._error is not None:
-            state[_ERROR] = torch.tensor(self._error)
+            state[_ERROR] = torch.tensor(self._error, dtype=torch.float64)
         return state
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:

@@ -71,7 +71,7 @@ class WiSE(Strategy):
         """Return how much of the last change could not be kept."""
         import torch
 
-        return {} if self._lost is None else {_LOST: torch.tensor(self._lost)}
+        return {} if self._lost is None else {_LOST: torch.tensor(self._lost, dtype=torch.float64)}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Take back what `state_dict` returned."""
