@@ -92,7 +92,7 @@ def _measure(rows, method, seed, through, level):
         put(domain, "bits_per_byte", bits, "bit/byte")
         put(domain, "perplexity", 2 ** (4 * bits), "1")
         if method == "den":
-            put(domain, "bits_per_byte_without_task", bits + 0.2, "bit/byte")
+            put(domain, "bits_per_byte_with_task", bits - 0.2, "bit/byte")
         known = BEFORE[domain] - bits
         put(domain, "next_character_accuracy", 0.12 + known / 4, "share")
         if domain != "english":

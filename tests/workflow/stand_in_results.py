@@ -66,7 +66,7 @@ def _run(study: Study, run: str, seed: int, number: int) -> None:
             measured = {"bits_per_byte": (bits, "bit/byte"), "perplexity": (2 ** (4 * bits), "1")}
             measured["next_character_accuracy"] = (level / 4, "share")
             if run.startswith("den"):
-                measured["bits_per_byte_without_task"] = (bits + 0.1, "bit/byte")
+                measured["bits_per_byte_with_task"] = (bits - 0.1, "bit/byte")
             for script, share in example.SCRIPTS.items():
                 measured[f"next_character_accuracy_{script}"] = (share * level, "share")
                 measured[f"bits_per_character_{script}"] = (8 - 6 * share, "bit/character")

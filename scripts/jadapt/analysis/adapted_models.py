@@ -18,7 +18,7 @@ from jadapt.core.declarations import GRADIENT, LOSS, METHODS, ROWS, STRATEGIES, 
 from jadapt.core.errors import UserError
 
 # Bits per byte without the task's identity, where a method is normally given it.
-WITHOUT_TASK = "bits_per_byte_without_task"
+WITH_TASK = "bits_per_byte_with_task"
 # What `metrics.csv` holds about the whole sequence, and the name it has there.
 TRANSFER = {
     "average": "average_bits_per_byte",
@@ -74,7 +74,8 @@ class Method:
     and ``loss`` are in bits per byte against the base model, ``retention`` a ratio, ``accuracy`` a
     share, ``memory`` in MiB, ``speed`` in tokens per second. ``average``, ``backward`` and
     ``forward`` are in bits per byte over the sequence. A mean is NaN where nothing was measured or
-    a run diverged. ``without_task`` holds (gain, loss) without the task's identity, if measured.
+    a run diverged. ``with_task`` holds (gain, loss) given the task's identity, if measured; all
+    else is without it.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Method:
     average: Estimate
     backward: Estimate
     forward: Estimate
-    without_task: tuple[Estimate, Estimate] | None
+    with_task: tuple[Estimate, Estimate] | None
 
     @property
     def gain(self) -> Estimate:
@@ -129,11 +130,6 @@ class Method:
     def _changes(self, what: str) -> bool:
         """Tell whether a strategy of the run changes the rows, the loss or the gradient."""
         return any(key in STRATEGIES and what in STRATEGIES[key].changes for key in self.strategies)
-
-    @property
-    def told_the_task(self) -> bool:
-        """Whether it is given the task's identity at evaluation, which the others are not."""
-        return self.without_task is not None
 
     @property
     def diverged(self) -> bool:
@@ -188,7 +184,7 @@ def _method(name: str, tables: Tables, settings: dict, changes: pd.DataFrame) ->
         memory=estimate(cost["peak_memory_mib"]),
         validation=lowest_validation(tables.curves, name),
         **{key: _over_sequence(metrics, name, metric) for key, metric in TRANSFER.items()},
-        without_task=_without_task(metrics, name),
+        with_task=_with_task(metrics, name),
     )
 
 
@@ -204,9 +200,9 @@ def _over_sequence(metrics: pd.DataFrame, name: str, metric: str) -> Estimate:
     return estimate(summaries.by_seed(metrics, name, metric, "sequence"))
 
 
-def _without_task(metrics: pd.DataFrame, name: str) -> tuple[Estimate, Estimate] | None:
-    """Return gain and loss of a method as it is when nobody tells it the task."""
-    other = metrics[(metrics["method"] == name) & (metrics["metric"] == WITHOUT_TASK)]
+def _with_task(metrics: pd.DataFrame, name: str) -> tuple[Estimate, Estimate] | None:
+    """Return gain and loss of a method as it is when it is told the task of each text."""
+    other = metrics[(metrics["method"] == name) & (metrics["metric"] == WITH_TASK)]
     if other.empty:
         return None
     base = metrics[metrics["method"] == BASE]

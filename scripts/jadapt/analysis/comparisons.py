@@ -133,19 +133,16 @@ def best(found: Iterable[Method], key: Callable[[Method], Estimate], *, high: bo
 def leaders(found: list[Method]) -> dict[str, list[Method]]:
     """Return who learned most and forgot least, and the ends of the measures of transfer.
 
-    Joint training is a bound and takes no part; a method that is told the task at evaluation takes
-    part in what it learned, not in what it forgot, since its answers on the old domain are those of
-    the old model by construction.
+    Joint training is a bound and takes no part. No model is told the task of a text.
     """
     rivals = [method for method in found if not method.joint] or found
-    untold = [method for method in rivals if not method.told_the_task] or rivals
     return {
         "most_learned": best(rivals, lambda method: method.gain, high=True),
-        "least_forgotten": best(untold, lambda method: method.loss, high=False),
-        "most_forgotten": best(untold, lambda method: method.loss, high=True),
+        "least_forgotten": best(rivals, lambda method: method.loss, high=False),
+        "most_forgotten": best(rivals, lambda method: method.loss, high=True),
         "average": best(rivals, lambda method: method.average, high=False),
-        "backward": best(untold, lambda method: method.backward, high=True),
-        "backward_worst": best(untold, lambda method: method.backward, high=False),
+        "backward": best(rivals, lambda method: method.backward, high=True),
+        "backward_worst": best(rivals, lambda method: method.backward, high=False),
         "forward": best(rivals, lambda method: method.forward, high=True),
         "forward_worst": best(rivals, lambda method: method.forward, high=False),
     }

@@ -140,7 +140,7 @@ COLUMNS = {
     "method": Column(
         "", "Method", lambda name: method_label(_text(name)), numeric=False, collapse=True
     ),
-    "without_identity": Column("Tasks", "without identity ↓", digits=3),
+    "with_identity": Column("Tasks", "told which ↓", digits=3),
     "gain": Column("Japanese", "gain ↑", digits=3),
     "gain_p": Column("Japanese", "p", probability),
     "loss": Column("Known language", "loss ↓", digits=3),

@@ -21,7 +21,7 @@ from jadapt.analysis.summaries import (
 )
 
 AVERAGE = "average_bits_per_byte"
-WITHOUT_TASK = f"{BITS}_without_task"
+WITH_TASK = f"{BITS}_with_task"
 SEQUENCE = "sequence"
 TRANSFERS = ("backward_transfer", "forward_transfer")
 
@@ -62,14 +62,14 @@ def transfer_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     runs = learning_and_forgetting(metrics)
     tests = paired_tests(runs, reference_method(metrics)).set_index(["method", "measure"])["p_holm"]
-    told = WITHOUT_TASK in set(metrics["metric"])
+    told = WITH_TASK in set(metrics["metric"])
     rows = []
     for method in in_order(metrics["method"]):
         own = runs[runs["method"] == method].set_index("seed")
         row: dict[str, object] = {"method": method}
         put(row, AVERAGE, task_mean(metrics, method, BITS))
         if told:
-            put(row, "without_identity", task_mean(metrics, method, WITHOUT_TASK))
+            put(row, "with_identity", task_mean(metrics, method, WITH_TASK))
         for measure in ("gain", "loss"):
             put(row, measure, own[measure])
             row[f"{measure}_p"] = tests.get((method, measure), math.nan)

@@ -38,7 +38,7 @@ from jadapt.training.run import LOG, Places, Run
 RESULT = "result.json"
 DOCUMENTS = "documents.parquet"
 # What points are compared by; methods that keep something for each task are measured both ways.
-BITS = ("bits_per_byte", "bits_per_byte_without_task")
+BITS = ("bits_per_byte", "bits_per_byte_with_task")
 # What a measurement is of: (trained through, interpolation, domain, split, metric, value, unit, n).
 Measured = list
 

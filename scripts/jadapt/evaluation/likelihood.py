@@ -28,21 +28,21 @@ from jadapt.tokenization.attribution import character_shares, character_starts
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def text_rows(tally: Tally, *, told: bool = True) -> Iterator[tuple[str, float, str, int]]:
+def text_rows(tally: Tally, *, told: bool = False) -> Iterator[tuple[str, float, str, int]]:
     """Yield (metric, value, unit, number of items averaged over) of every registered metric.
 
     Those of the whole text come first, then those of each script that the text has.
 
     Args:
         tally: the sums over the text.
-        told: whether the model was told the task of the text, if it keeps something a task.
+        told: whether the model was told the task of the text, if it keeps something of each.
     """
     for metric in of_kind(TextMetric):
         found = metric.value(tally) if metric.told == told else None
         if found is not None:
             value, count = found
             yield metric.key, value, metric.unit, count
-    for script in REPORTED_SCRIPTS if told else ():
+    for script in () if told else REPORTED_SCRIPTS:
         for metric in of_kind(ScriptMetric) if tally.characters[script] else ():
             found = metric.value(tally, script)
             if found is not None:

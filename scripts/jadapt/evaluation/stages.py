@@ -70,8 +70,8 @@ class Stages:
     ) -> Iterator[Measured]:
         """Yield (trained_through, evaluated_on, metric, value, unit, n) for a run's models.
 
-        A method that keeps parameters per task is told the task of each text; its
-        ``bits_per_byte_without_task`` is what it reaches without being told.
+        No model is told the task of a text. What a method that keeps something of each task reaches
+        when it is told stands apart, as ``bits_per_byte_with_task``.
 
         Args:
             models: one folder per task, in the order of training.
@@ -113,18 +113,16 @@ class Stages:
         for domain, rows in self.rows.items():
             if domains is not None and domain not in domains:
                 continue
-            told = method if method is not None and method.needs_task_id else None
-            if told:
-                told.for_task(model, task_index(domain, self.settings["source_domain"], trained))
             tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
             if losses is not None:
                 for document, bits, size in tally.documents:
                     losses.add(domain, document, bits, size)
             found = list(text_rows(tally))
-            if told:
-                told.for_task(model, None)
+            if method is not None and method.needs_task_id:
+                method.for_task(model, task_index(domain, self.settings["source_domain"], trained))
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
-                found += text_rows(tally, told=False)
+                method.for_task(model, None)
+                found += text_rows(tally, told=True)
             for name, *rest in found:
                 if metrics is None or name in metrics:
                     yield (domain, name, *rest)

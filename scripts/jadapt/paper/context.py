@@ -263,13 +263,11 @@ def _results(tables: Tables, found: list[Method]) -> dict[str, Any]:
         "tests": comparisons.tests_made(compared),
         "grouped": comparisons.grouped,
         "leaders": comparisons.leaders(finite),
-        "told": [method for method in finite if method.told_the_task],
+        "told": [method for method in finite if method.with_task],
         "joint": joint,
         "beyond_joint": {
             "gain": [m for m in rivals if joint and m.gain.mean > joint.gain.mean],
-            "loss": [
-                m for m in rivals if joint and m.loss.mean < joint.loss.mean and not m.told_the_task
-            ],
+            "loss": [m for m in rivals if joint and m.loss.mean < joint.loss.mean],
         },
         "has_transfer": any(method.backward.n for method in finite),
     }

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from jadapt.analysis import claim_verdicts, claims, summaries, tokenizer_tables
-from jadapt.analysis.adapted_models import TRANSFER, WITHOUT_TASK, Method, Tables, read_tables
+from jadapt.analysis.adapted_models import TRANSFER, WITH_TASK, Method, Tables, read_tables
 from jadapt.analysis.comparisons import Comparison
 from jadapt.analysis.labels import BASE
 from jadapt.analysis.numbers import Form, Numbered, Numbers, Rows, rows, slug
@@ -130,8 +130,8 @@ class Places:
             return self.gain(*runs) if word == "gain" else self.loss(*runs)
         if name == "retention":
             return self.final(run, metric=f"{self.home}_retention", on=self.home)
-        if name == "without_identity":
-            return self.final(run, metric=WITHOUT_TASK, on=self.tasks)
+        if name == "with_identity":
+            return self.final(run, metric=WITH_TASK, on=self.tasks)
         if name == "average_bits_per_byte":
             return self.final(run, metric=summaries.BITS, on=self.tasks)
         if name in TRANSFER.values():
@@ -167,12 +167,12 @@ def _of_run(numbers: Numbers, method: Method, where: Places) -> None:
         add("validation.loss", method.validation.loss, fixed, of, "nat/token")
         add("validation.tokens", method.validation.tokens, count, of, "token")
         add("validation.rise", method.validation.rise, fixed, of, "nat/token")
-    if method.without_task:
-        gain, loss = method.without_task
+    if method.with_task:
+        gain, loss = method.with_task
         for key, value, on in (("gain", gain, where.tasks), ("loss", loss, where.home)):
-            metrics = [summaries.BITS, WITHOUT_TASK]
+            metrics = [summaries.BITS, WITH_TASK]
             of = where.final(BASE, run, metric=metrics, on=on)
-            add(f"without_task.{key}", value, estimated, of, BIT)
+            add(f"with_task.{key}", value, estimated, of, BIT)
 
 
 def _of_settings(numbers: Numbers, method: Method, settings: dict) -> None:

@@ -235,8 +235,8 @@ def test_transfer_is_tested_against_full_fine_tuning(tmp_path):
     assert frame["average_bits_per_byte"]["gem"] == pytest.approx(average.mean())
     # The reference has no test against itself, and neither has the base model.
     assert frame["gain_p"].isna().sum() == 2 and frame["gain_p"].isna()["sft"]
-    assert frame["without_identity"].notna().sum() == 1
-    assert frame["without_identity"]["den"] > frame["average_bits_per_byte"]["den"]
+    assert frame["with_identity"].notna().sum() == 1
+    assert frame["with_identity"]["den"] < frame["average_bits_per_byte"]["den"]
 
 
 def test_one_task_has_no_columns_of_transfer(study):

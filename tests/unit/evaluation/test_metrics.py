@@ -89,7 +89,7 @@ def test_rows_of_a_text_keep_their_order():
         "next_character_accuracy_hiragana", "bits_per_character_hiragana",
         "next_character_accuracy_kanji", "bits_per_character_kanji",
     ]  # fmt: skip
-    assert [name for name, *_ in text_rows(tally(), told=False)] == ["bits_per_byte_without_task"]
+    assert [name for name, *_ in text_rows(tally(), told=True)] == ["bits_per_byte_with_task"]
 
 
 def test_every_metric_declares_what_readers_need():

@@ -100,22 +100,30 @@ def test_chosen_rates_at_an_end_are_told():
     assert "Training diverged at 0.002 with LoRA." in text
 
 
-def test_a_method_that_is_told_the_task_is_reported_both_ways():
+def test_what_a_method_does_when_it_is_told_the_task_stands_apart():
     methods = ["sft", "den"]
     found = measured(methods, [1, 2], ["everyday"])
     bits = found.metrics[
         (found.metrics["method"] == "den") & (found.metrics["metric"] == "bits_per_byte")
     ]
-    without = bits.assign(metric="bits_per_byte_without_task", value=bits["value"] + 0.25)
-    home = (found.metrics["evaluated_on"] == "english") & (found.metrics["method"] == "den")
-    found.metrics.loc[home & (found.metrics["metric"] == "bits_per_byte"), "value"] = 2.0
-    found = replace(found, metrics=pd.concat([found.metrics, without]))
+    told = bits.assign(metric="bits_per_byte_with_task", value=bits["value"] - 0.125)
+    found = replace(found, metrics=pd.concat([found.metrics, told]))
     (den,) = [m for m in adapted_models.methods(found, configured(methods)) if m.name == "den"]
-    assert den.loss.mean == 0
-    assert den.without_task[1].mean == pytest.approx(0.2 + 0.005 + 0.25)
-    assert "loses nothing at all of English when it is told the task" in text_of(found, methods)
-    leaders = comparisons.leaders(adapted_models.methods(found, configured(methods)))
-    assert [method.name for method in leaders["least_forgotten"]] == ["sft"]
+    gain, loss = den.with_task
+    assert loss.mean == pytest.approx(den.loss.mean - 0.125)
+    assert gain.mean == pytest.approx(den.gain.mean + 0.125)
+    text = text_of(found, methods)
+    assert "No figure above is of a model that was told which task" in text
+    # Who leads does not follow from what was measured with the task named.
+    plain = replace(found, metrics=found.metrics[found.metrics["metric"] != told.metric.iloc[0]])
+    for one, other in zip(
+        *(
+            comparisons.leaders(adapted_models.methods(some, configured(methods))).values()
+            for some in (found, plain)
+        ),
+        strict=True,
+    ):
+        assert [method.name for method in one] == [method.name for method in other]
 
 
 def test_text_and_table_hold_the_same_corrected_p():

@@ -55,10 +55,10 @@ class Metric:
 class TextMetric(Metric):
     """Of one text, from the sums over its scored tokens.
 
-    ``told`` is whether a model that keeps something a task is told the task of the text.
+    ``told`` is whether a model that keeps something of each task is told the task of the text.
     """
 
-    told: ClassVar[bool] = True
+    told: ClassVar[bool] = False
 
     def value(self, tally: Tally) -> Value:
         """Return the metric of a whole text."""

@@ -21,12 +21,12 @@ class BitsPerByte(TextMetric):
         return tally.bits / tally.bytes, tally.bytes
 
 
-class BitsPerByteWithoutTask(BitsPerByte):
-    """What a method that keeps something a task reaches when it is not told the task."""
+class BitsPerByteWithTask(BitsPerByte):
+    """What a method that keeps something of each task reaches when it is told the task."""
 
-    key = "bits_per_byte_without_task"
-    label = "Bits per byte, task not named"
-    told = False
+    key = "bits_per_byte_with_task"
+    label = "Bits per byte, told the task"
+    told = True
 
 
 class BitsPerCharacter(TextMetric):
