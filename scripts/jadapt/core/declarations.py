@@ -41,6 +41,8 @@ FAST = frozenset({
     "cross_entropy_chunk", "compile_layers", "fuse_projections", "cuda_graphs", "flash_attention",
     "fused_optimiser",
 })  # fmt: skip
+# The type of a `PydanticCustomError` by which settings refuse a value in words of their own.
+REFUSED = "refused"
 # Of a class that does not say where it stands: after those that do, before the upper bound.
 LAST = 700
 
@@ -147,8 +149,8 @@ def read(model: type[Settings], values: Mapping[str, Any]) -> Settings:
         if first["type"] == "literal_error":
             known = re.findall("'([^']*)'", first["ctx"]["expected"])
             raise UserError(f"{place}: unknown value {given!r}{nearest(given, known)}") from None
-        if first["type"] == "value_error":
-            raise UserError(f"{place}: {first['ctx']['error']}") from None
+        if first["type"] == REFUSED:
+            raise UserError(f"{place}: {first['msg']}") from None
         raise UserError(f"{place}: {first['msg']}, not {given!r}") from None
 
 

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from jadapt.core.declarations import LOSS, Field, Look, Number, Settings
+from jadapt.core.declarations import LOSS, REFUSED, Field, Look, Number, Settings
 from jadapt.methods.continual.rehearsal import check_seen
 from jadapt.methods.strategy import Batch, Context, Cost, Strategy
 
@@ -200,9 +201,10 @@ class EWC(Anchored):
                 count = count // batch_rows * others.data["draws"]
                 parts = "rows / batch_rows x draws"
             if count < LEAST_GRADIENTS:
-                raise ValueError(
+                raise PydanticCustomError(
+                    REFUSED,
                     f"{count} squared gradients ({parts}) are too few for the Fisher information; "
-                    f"raise rows or draws to {LEAST_GRADIENTS} of them"
+                    f"raise rows or draws to {LEAST_GRADIENTS} of them",
                 )
             return batch_rows
 
