@@ -67,7 +67,7 @@ def installed(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, module, raising=False)
         own = registry.METRICS
-        again = Registry(own.kind, own.places, own.group, own.required)
+        again = Registry(own.kind, own.places, own.group, own.required, own.refuse)
         monkeypatch.setattr(registry, "METRICS", again)
         return module
 
