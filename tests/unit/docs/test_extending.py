@@ -9,9 +9,6 @@ import papermill
 import pytest
 import torch
 import yaml
-from jadapt.evaluation.metrics.base import ARROWS
-from jadapt.evaluation.tally import Tally
-from jadapt.evaluation.tasks import definition
 
 import tiny_model
 from jadapt.config import studies, validation
@@ -19,6 +16,9 @@ from jadapt.core import notebooks
 from jadapt.core.declarations import METHODS, STRATEGIES, refuse
 from jadapt.core.paths import ROOT
 from jadapt.corpora import urls
+from jadapt.evaluation.metrics.base import ARROWS
+from jadapt.evaluation.tally import Tally
+from jadapt.evaluation.tasks import definition
 
 PAGE = ROOT / "docs" / "extending.md"
 BLOCK = re.compile(r"<!-- example: (\S+) -->\n```[a-z]*\n(.*?)```\n", re.DOTALL)

@@ -154,7 +154,7 @@ class Suite:
         """
         if not self.tasks:
             return [], {}
-        if method is not None and method.keeps_tasks:
+        if method is not None and method.needs_task_id:
             method.for_task(model, None)
         for task in self.tasks.values():
             # Every model gets the same examples.

@@ -271,7 +271,7 @@ def test_a_wrapped_model_is_read_without_padding_in_between(method, tmp_path):
 
 def test_a_method_that_keeps_something_a_task_is_told_that_this_is_none(prepared):
     class Telling:
-        keeps_tasks = True
+        needs_task_id = True
         told: ClassVar[list] = []
 
         def for_task(self, model, index):
