@@ -110,9 +110,9 @@ class Hub(Section):
 
     kind: Literal["hub"]
     """Weights come from the mirror, the cache of huggingface_hub, or the Hub."""
-    repository: matching(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")  # type: ignore[valid-type]
+    repository: matching(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
     """owner/name."""
-    revision: matching(r"[0-9a-f]{40}")  # type: ignore[valid-type]
+    revision: matching(r"[0-9a-f]{40}")
     """The commit."""
     boundary: Text
     """The special token that parts documents in the model's own training."""

@@ -324,7 +324,7 @@ class Domain(Section):
     """Whether the domain is left out, with a message, when a source cannot be reached."""
     max_documents: Count | None = None
     """Cap, by the order of the hash, before near duplicates are sought."""
-    cleaning: DomainCleaning | None = None  # type: ignore[valid-type]
+    cleaning: DomainCleaning | None = None
     """Keys that replace those of `cleaning` for this domain."""
     passage_characters: Annotated[int, Field(ge=100, le=10**9)] | None = None
     """Read works and pages as passages of at most so many characters, which end with a paragraph,

@@ -6,6 +6,7 @@ Imported by the Snakefile on every call, so it imports nothing heavy.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -60,7 +61,7 @@ def _in_words(error: ValidationError, content: Any, origin: Origin, at: str) -> 
     return UserError(f"{place}: {key or '(top level)'}: {_what(fault, kind, context)}")
 
 
-def _what(fault: dict, kind: str, context: dict) -> str:
+def _what(fault: Mapping, kind: str, context: dict) -> str:
     value = short(fault["input"])
     match kind:
         case str() if kind == WORDS:

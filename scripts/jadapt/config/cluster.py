@@ -39,7 +39,7 @@ class EveryStage(Section):
     """sbatch -C, a feature of nodes."""
     slurm_extra: Text | None = None
     """Other options of sbatch, in one string."""
-    gres: matching(r"[A-Za-z0-9_]+(:[A-Za-z0-9_.]+)?") | None = None  # type: ignore[valid-type]
+    gres: matching(r"[A-Za-z0-9_]+(:[A-Za-z0-9_.]+)?") | None = None
     """GPUs as this cluster names them, gpu or gpu:TYPE, where it takes --gres and not --gpus; the
     number is added."""
     mem_mb: Annotated[int, Field(ge=0, le=10**9)] | None = None
@@ -59,7 +59,7 @@ class Resources(EveryStage):
     """What the jobs of a stage ask for."""
 
     # SLURM takes a type of letters, digits and underscores; Snakemake refuses any other.
-    gpu_model: matching(r"[A-Za-z0-9_.]+") | None = None  # type: ignore[valid-type]
+    gpu_model: matching(r"[A-Za-z0-9_.]+") | None = None
     """Type of the GPUs, as in --gpus=TYPE:COUNT; only for stages that use GPUs."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from jadapt.config import composition
 from jadapt.config.checking import check
@@ -60,7 +60,7 @@ def check_entry(name: str, entry: dict[str, Any], config: dict[str, Any], origin
         )
 
 
-def _check_whole(model: type, settings: dict[str, Any], origin: Origin, at: str) -> None:
+def _check_whole(model: type[BaseModel], settings: dict[str, Any], origin: Origin, at: str) -> None:
     """Check what a class says of its hyperparameters as a whole."""
     check({key: settings[key] for key in model.model_fields if key in settings}, model, origin, at)
 

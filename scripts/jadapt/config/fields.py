@@ -69,7 +69,7 @@ def matching(pattern: str, maximum: int = 200) -> Any:
         return value
 
     # JSON Schema anchors nothing by itself, and its `$` is the very end of the text.
-    schema = {"pattern": f"^(?:{pattern})$", "maxLength": maximum}
+    schema: Any = {"pattern": f"^(?:{pattern})$", "maxLength": maximum}
     return Annotated[str, AfterValidator(check), Field(json_schema_extra=schema)]
 
 

@@ -24,7 +24,7 @@ from jadapt.core.paths import ROOT
 FOLDER = ROOT / "config" / "schemas"
 WIDTH = 160
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_MODELS = {
+_MODELS: dict[str, type[Section]] = {
     "study": StudySettings,
     "corpora": Catalogue,
     "models": Models,
@@ -153,7 +153,7 @@ def _written(model: type) -> dict[str, str]:
         if isinstance(node, ast.ClassDef) and node.name == model.__name__:
             pairs = zip(node.body, node.body[1:], strict=False)
             return {
-                field.target.id: " ".join(text.value.value.split())
+                field.target.id: " ".join(str(text.value.value).split())
                 for field, text in pairs
                 if isinstance(field, ast.AnnAssign)
                 and isinstance(field.target, ast.Name)

@@ -98,7 +98,7 @@ class Fallback(Section):
     """Japanese domains, in equal shares."""
     characters: Characters
     """Characters of each split."""
-    training: FallbackTraining  # type: ignore[valid-type]
+    training: FallbackTraining
     """Keys of `training` that are set again."""
 
 

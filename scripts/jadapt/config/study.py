@@ -155,7 +155,7 @@ class StudySettings(Section):
     each; null for none."""
     training: Training
     """The recipe that every run shares; a method may set any of these keys for itself."""
-    pretraining: Pretraining  # type: ignore[valid-type]
+    pretraining: Pretraining
     """How the base model comes to know its language; any key of `training` may be set again."""
     sequence: Names
     """Domains that every method is adapted to, in this order."""

@@ -95,7 +95,7 @@ class Tokenization(Section):
     """The tokenizers by name; the first is the one that `training.steps` are meant for."""
     model: Text
     """A model of config/models.yaml of kind scratch."""
-    training: TokenizationTraining  # type: ignore[valid-type]
+    training: TokenizationTraining
     """What differs from `training`, with the learning rate."""
     seeds: Seeds
     """Seeds of the model of each tokenizer."""

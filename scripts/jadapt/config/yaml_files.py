@@ -137,7 +137,8 @@ def _syntax(text: str, path: str | Path, error: yaml.YAMLError) -> UserError:
     last = mark.line + 2 if mark else text.count("\n") + 1
     for number, line in enumerate(text.splitlines()[:last], 1):
         # The space that is to blame is in an indentation, or near the place that makes no sense.
-        part = line.partition("#")[0] if number >= last - 3 else re.match(r"\s*", line)[0]
+        indentation = line[: len(line) - len(line.lstrip())]
+        part = line.partition("#")[0] if number >= last - 3 else indentation
         for space, name in _SPACES:
             if space in part and line.strip():
                 return UserError(f"{path}:{number}: {name} between the words; use spaces")
@@ -175,7 +176,7 @@ class _Walk:
             yield from self._mapping(node, at)
         self._open.discard(id(node))
 
-    def _mapping(self, node: yaml.MappingNode, at: Keys) -> Iterator[tuple[Keys, int]]:
+    def _mapping(self, node: yaml.Node, at: Keys) -> Iterator[tuple[Keys, int]]:
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1

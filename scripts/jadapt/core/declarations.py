@@ -178,7 +178,7 @@ def example_of(declared: type[Declared]) -> dict[str, Any]:
     return found
 
 
-def refuse(declared: type) -> str | None:
+def refuse(declared: type[Any]) -> str | None:
     """Return what is wrong with a declaration, as the end of a sentence, or None."""
     if declared.family not in FAMILIES:
         return f"family is unknown: '{declared.family}'{nearest(declared.family, FAMILIES)}"

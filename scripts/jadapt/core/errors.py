@@ -62,14 +62,14 @@ def _explained(error: Exception) -> str | None:
     text = str(error)
     if isinstance(error, UserError):
         return text
-    named = isinstance(error, OSError) and error.filename is not None
+    named = error if isinstance(error, OSError) and error.filename is not None else None
     if named:
-        text = f"{error.filename}: {error.strerror}"
+        text = f"{named.filename}: {named.strerror}"
     # Libraries that write files have errors of their own, with the system's text.
     if any(os.strerror(code) in str(error) for code in _FULL):
         return f"{text}; free some room and run the same command again"
-    if named and error.errno in _REFUSED:
-        return f"{text}; {_REFUSED[error.errno]}"
+    if named and named.errno in _REFUSED:
+        return f"{text}; {_REFUSED[named.errno]}"
     return None
 
 

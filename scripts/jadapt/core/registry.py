@@ -28,7 +28,7 @@ class Place:
     name: str
 
 
-class Registry(Mapping[str, type]):
+class Registry(Mapping[str, type[Any]]):
     """The registered classes of one kind, by key; looking one up imports its module.
 
     Args:
@@ -54,7 +54,7 @@ class Registry(Mapping[str, type]):
         self.group = group
         self.required = required
         self.refuse = refuse
-        self._loaded: dict[str, type] = {}
+        self._loaded: dict[str, type[Any]] = {}
 
     @cached_property
     def index(self) -> dict[str, Place]:
@@ -85,14 +85,14 @@ class Registry(Mapping[str, type]):
         for point in entry_points(group=self.group):
             yield point.name, Place(point.module, point.attr)
 
-    def __getitem__(self, key: str) -> type:
+    def __getitem__(self, key: str) -> type[Any]:
         if key not in self.index:
             raise KeyError(key)
         if key not in self._loaded:
             self._loaded[key] = self._load(key)
         return self._loaded[key]
 
-    def _load(self, key: str) -> type:
+    def _load(self, key: str) -> type[Any]:
         place = self.index[key]
         try:
             found: Any = getattr(importlib.import_module(place.module), place.name)
@@ -124,7 +124,7 @@ class Registry(Mapping[str, type]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def get_or_refuse(self, key: str, where: str) -> type:
+    def get_or_refuse(self, key: str, where: str) -> type[Any]:
         """Return the class of a key.
 
         Raises:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from jadapt.core.errors import UserError
 from jadapt.corpora.documents import Member
@@ -91,7 +91,7 @@ def _tar(path: Path) -> Iterator[Entry]:
     with tarfile.open(path, "r|*", tarinfo=_limited(path)) as archive:
         for number, entry in enumerate(archive):
             # What is read is not kept: a tar file may have any number of empty members.
-            archive.members.clear()
+            archive.members.clear()  # type: ignore[attr-defined]
             if number >= MAX_MEMBERS:
                 raise UserError(f"{path}: more than {MAX_MEMBERS:,} members; refused")
             if entry.isfile():
@@ -104,7 +104,7 @@ def _limited(path: Path) -> type[tarfile.TarInfo]:
 
     class Limited(tarfile.TarInfo):
         @classmethod
-        def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        def frombuf(cls, buf: bytes, encoding: str, errors: str) -> Any:
             nonlocal extensions
             header = super().frombuf(buf, encoding, errors)
             if header.size < 0:

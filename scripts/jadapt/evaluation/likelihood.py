@@ -43,11 +43,11 @@ def text_rows(tally: Tally, *, told: bool = False) -> Iterator[tuple[str, float,
             value, count = found
             yield metric.key, value, metric.unit, count
     for script in () if told else REPORTED_SCRIPTS:
-        for metric in of_kind(ScriptMetric) if tally.characters[script] else ():
-            found = metric.value(tally, script)
+        for of_script in of_kind(ScriptMetric) if tally.characters[script] else ():
+            found = of_script.value(tally, script)
             if found is not None:
                 value, count = found
-                yield metric.key.format(script=script), value, metric.unit, count
+                yield of_script.key.format(script=script), value, of_script.unit, count
 
 
 def evaluate(

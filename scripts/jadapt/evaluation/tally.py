@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 # The paper reports Japanese by these; Latin letters, digits and the rest are one class.
@@ -19,7 +19,7 @@ class Tally:
     bytes: int = 0
     characters: Counter = field(default_factory=Counter)
     correct: Counter = field(default_factory=Counter)
-    script_nats: Counter = field(default_factory=Counter)
+    script_nats: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     # Of each document: its place, its surprise in bits, its UTF-8 bytes.
     documents: list[tuple[int, float, int]] = field(default_factory=list)
 

@@ -66,7 +66,8 @@ def look_of(name: str) -> Look | None:
     own, *others = [declared()[part].look for part in parts]
     shades = [colors.to_rgb(look.colour) for look in others]
     mixed = [sum(values) / len(values) for values in zip(*shades, strict=True)]
-    lighter = colors.to_hex([value + _LIGHTER * (1 - value) for value in mixed])
+    red, green, blue = (value + _LIGHTER * (1 - value) for value in mixed)
+    lighter = colors.to_hex((red, green, blue))
     return Look(lighter, own.marker, own.dashes)
 
 

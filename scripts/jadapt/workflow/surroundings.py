@@ -109,8 +109,7 @@ def _hub(environment: MutableMapping[str, str], cache: Path) -> str:
     if given := environment.get("HF_HOME"):
         return given
     usual = environment.get(USER_CACHE) or environment.get("XDG_CACHE_HOME")
-    usual = usual or Path("~/.cache").expanduser()
-    folder = Path(usual).absolute() / "huggingface"
+    folder = Path(usual or Path("~/.cache").expanduser()).absolute() / "huggingface"
     there = next((path for path in (folder, *folder.parents) if path.exists()), None)
     usable = folder.is_dir() or (there is not None and there.is_dir() and os.access(there, os.W_OK))
     return str(folder if usable else cache / "huggingface")

@@ -133,7 +133,7 @@ class _Rendering:
         except (TypeError, ValueError):
             raise self.error("doc_to_value", f"no gold answer: {value!r} is no number") from None
 
-    def _value(self, template: str | int, key: str) -> Any:
+    def _value(self, template: Any, key: str) -> Any:
         if isinstance(template, int):
             return template
         if template in self.record:
