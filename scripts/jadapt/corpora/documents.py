@@ -20,7 +20,15 @@ _UNDECODED = re.compile("\udcff+")
 _BASE = 0x400
 MARKED = "jadapt.marked"
 """How to decode what may not be text: an error handler of Python's codecs."""
-codecs.register_error(MARKED, lambda error: ("\udcff", error.end))
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udcff", error.end
+
+
+codecs.register_error(MARKED, _mark)
 
 
 class Member(NamedTuple):

@@ -124,7 +124,8 @@ def _hashes(text: str, width: int) -> np.ndarray:
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.uint64)
     runs = (codes + np.uint64(1)) * _MIX
     runs ^= runs >> np.uint64(29)
-    result, length, power = None, 1, _BASE
+    result: np.ndarray | None = None
+    length, power = 1, _BASE
     done, rest = 0, width
     while rest:
         if rest & 1:
@@ -139,6 +140,8 @@ def _hashes(text: str, width: int) -> np.ndarray:
         if rest:
             runs = runs[: len(runs) - length] * np.uint64(power) + runs[length:]
             length, power = length * 2, power * power % _MODULUS
+    if result is None:
+        raise ValueError(f"runs of {width} characters")
     return result
 
 

@@ -20,7 +20,7 @@ def _spacing() -> re.Pattern[str]:
     found = set(_FULL_WIDTH)
     for char in map(chr, range(0x10000)):  # there are none beyond
         if unicodedata.decomposition(char):
-            first, *marks = unicodedata.normalize("NFKC", char)
+            first, *marks = list(unicodedata.normalize("NFKC", char))
             if first == " " and marks:
                 found.add(char)
     return re.compile(f"([{''.join(sorted(found))}])")
@@ -31,7 +31,7 @@ _SPACING = _spacing()
 
 def _composites() -> dict[str, str]:
     """Return the composed kana by kana and spacing mark: か゛ is が."""
-    found = {}
+    found: dict[str, str] = {}
     for combining, *spacing in (_VOICED, _SEMIVOICED):
         for kana in _KANA:
             composed = unicodedata.normalize("NFC", kana + combining)
@@ -56,4 +56,4 @@ def nfkc(text: str) -> str:
         return unicodedata.normalize("NFKC", text)
     parts[::2] = (unicodedata.normalize("NFKC", part) for part in parts[::2])
     text = _PAIR.sub(lambda match: _COMPOSITES[match[0]], "".join(parts))
-    return text.translate(str.maketrans(_FULL_WIDTH))
+    return text.translate({ord(half): full for half, full in _FULL_WIDTH.items()})

@@ -110,7 +110,7 @@ def baseline_rows(
         if len(token_file) and token_file.meta["language"] == language:
             tests[name] = _Test(domains[name], token_file, maximum_tokens)
     for place, task in enumerate(tasks):
-        models = {}
+        models: dict[str, _Tokens | _Characters] = {}
         for ending, names in (("", tasks[: place + 1]), ("_own", [task])):
             # After the first task the two are the same.
             if ending and place == 0:

@@ -218,7 +218,7 @@ class Front:
         if not last:
             wanted = [task, *self.settings["retention"]]
             return self._of(model, method, trained, 1.0, {"test": wanted})
-        everything = {"validation": None, "test": None}
+        everything: dict[str, list[str] | None] = {"validation": None, "test": None}
         losses = DocumentLosses()
         found = self._of(model, method, trained, 1.0, everything, losses)
         ranks.on_rank_zero(lambda: losses.write(folder / DOCUMENTS))

@@ -46,7 +46,7 @@ class Choice:
 
 def score(
     rule: Rule,
-    base: Mapping[str, float],
+    base: Mapping[str, Any],
     final: Mapping[str, float | None],
     tasks: Sequence[str],
     retention: Sequence[str],
@@ -56,11 +56,11 @@ def score(
     Retention domains that could not be reached are left out.
     """
     kept = [name for name in retention if name in final and name in base]
-    values = [final[name] for name in (*tasks, *kept)]
-    if any(value is None or not math.isfinite(value) for value in values):
+    after = {name: math.nan if (loss := final[name]) is None else loss for name in (*tasks, *kept)}
+    if not all(map(math.isfinite, after.values())):
         return -math.inf
-    learned = mean(base[name] - final[name] for name in tasks)
-    forgotten = mean(max(0.0, final[name] - base[name]) for name in kept) if kept else 0.0
+    learned = mean(base[name] - after[name] for name in tasks)
+    forgotten = mean(max(0.0, after[name] - base[name]) for name in kept) if kept else 0.0
     return learned - rule.forgetting_weight * forgotten
 
 

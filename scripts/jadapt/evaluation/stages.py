@@ -123,6 +123,6 @@ class Stages:
                 tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
                 method.for_task(model, None)
                 found += text_rows(tally, told=True)
-            for name, *rest in found:
+            for name, value, unit, n in found:
                 if metrics is None or name in metrics:
-                    yield (domain, name, *rest)
+                    yield domain, name, value, unit, n

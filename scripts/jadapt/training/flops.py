@@ -66,7 +66,7 @@ class Work(NamedTuple):
     tokens: int
     flops: int
 
-    def __add__(self, other: Work) -> Work:
+    def __add__(self, other: Work) -> Work:  # type: ignore[override]
         """Return both together."""
         return Work(self.tokens + other.tokens, self.flops + other.flops)
 

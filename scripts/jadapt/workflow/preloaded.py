@@ -61,7 +61,7 @@ class Unfit(Exception):
     """Why no server can do the work of this job."""
 
 
-def run(main: Callable[[], int | None]) -> NoReturn:
+def run(main: Callable[[], int | None]) -> None:
     """Run a script in a child of the preloaded process if there is one, else ``main`` here."""
     if not inside and _may_be_handed_over():
         try:
@@ -271,7 +271,8 @@ class Server:
         """End it; children that still work go on."""
         if self._process is not None:
             self._process.terminate()
-            self._process.stdin.close()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             try:
                 self._process.wait(ANSWER)
             except subprocess.TimeoutExpired:

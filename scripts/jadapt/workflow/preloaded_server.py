@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import io
 import os
 import resource
 import select
@@ -25,7 +26,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jadapt.workflow import preloaded
 from jadapt.workflow.preloaded import ANSWER, FOLDER, GO, THREADS, peer, read_line, write_line
@@ -73,7 +74,7 @@ def serve(modules: Iterable[str]) -> str:
             # Without the seconds that unloading so many modules takes.
             os._exit(0)
 
-    handlers = {
+    handlers: dict[signal.Signals, Any] = {
         signal.SIGTERM: end,
         # Supervisors end by themselves, and nobody asks how.
         signal.SIGCHLD: signal.SIG_IGN,
@@ -253,7 +254,8 @@ def _become(request: dict, streams: list[int]) -> str:
         os.dup2(stream, number)
         os.close(stream)
     # Objects that hold the old streams write to the new ones: what lies below has changed.
-    sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=os.isatty(1))
     environment = request["environment"]
     for name in FREE:
         os.environ.pop(name, None)
