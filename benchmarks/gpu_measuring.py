@@ -14,7 +14,7 @@ from typing import Any
 import gpu_checks
 import numpy as np
 import torch
-from gpu_cases import LINEAR, Case, Check
+from gpu_cases import Case, Check
 from lightning.pytorch import Callback
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -23,6 +23,7 @@ from jadapt.core.errors import UserError
 from jadapt.core.files import sha256_file, write_json
 from jadapt.data.tokens import FORMAT_VERSION
 from jadapt.methods.base import Method
+from jadapt.methods.peft.targets import LINEAR_LAYERS
 from jadapt.models import scratch
 from jadapt.training import memory, provenance
 from jadapt.training.kernels import cuda_graphs
@@ -190,7 +191,7 @@ class Bench:
 
             rank = case.method["rank"]
             model = get_peft_model(
-                model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LINEAR)
+                model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(LINEAR_LAYERS))
             )
         model.train()
         trained = [p for p in model.parameters() if p.requires_grad]

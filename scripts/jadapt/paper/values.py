@@ -86,7 +86,7 @@ def collect(
     _of_literature(numbers, literature, filled["earlier"])
     _of_ledger(numbers, verdicts, sources)
     if manifest:
-        _of_manifest(numbers, statements(manifest))
+        add_statements(numbers, statements(manifest))
     for finding in filled["findings"].values():
         finding.add_to(numbers)
     cell_values.add(numbers, tables, verdicts, where.measure)
@@ -393,7 +393,8 @@ def _of_ledger(numbers: Numbers, verdicts: pd.DataFrame, sources: dict) -> None:
         add(f"sources.{index}", source["count"])
 
 
-def _of_manifest(numbers: Numbers, said: dict) -> None:
+def add_statements(numbers: Numbers, said: dict) -> None:
+    """Add the numbers of what a study says of its data, its code and its cost."""
     forms: dict[str, Form] = {
         "megabytes": partial(fixed, digits=0), "runs": count, "jobs": count,
         "process_hours": significant, "cpu_hours": significant, "gpu_hours": significant,

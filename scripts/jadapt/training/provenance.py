@@ -32,13 +32,20 @@ def fingerprint(settings: dict, model: Path, tokens: dict[str, Path]) -> dict:
         "settings": settings,
         "model": checksums.digest(model / "model.safetensors"),
         "tokens": {
-            f"{domain}/{split}": checksums.digest(folder / split / "meta.json")
-            for domain, folder in sorted(tokens.items())
+            f"{domain}/{split}": checksums.digest(tokens[domain] / split / "meta.json")
+            for domain in sorted(_read_by(settings))
             for split in ("train", "validation")
         },
         "code": code_hash.checksum("jadapt.training.run", *registry.modules_of(settings)),
         "torch": version("torch"),
     }
+
+
+def _read_by(settings: dict) -> set[str]:
+    """Return the domains whose token files a training reads; others may be measured on."""
+    mixture = settings.get("mixture", {}).get("domain")
+    names = {settings["source_domain"], *settings["sequence"], mixture}
+    return {name for name in names if name}
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 import plausible_example
 from jadapt.analysis import (
@@ -20,6 +19,7 @@ from jadapt.analysis import (
 )
 from jadapt.analysis.claims import Claim
 from jadapt.analysis.statistics import Estimate, estimate
+from jadapt.config import layers
 from jadapt.core.files import load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -119,7 +119,7 @@ def test_a_study_in_scope_gets_a_verdict(study):
 
 def test_conditions_follow_the_configuration():
     published = claims.read(CLAIMS)
-    config = yaml.safe_load((ROOT / "config" / "qwen.yaml").read_text(encoding="utf-8"))
+    config = configured("qwen")
     # The study of the claims' own model meets all but the length of its runs.
     assert published.unmet(config) == ["thousand_steps"]
     config["training"]["steps"] = 1000
@@ -131,7 +131,7 @@ def test_conditions_follow_the_configuration():
 
 
 def configured(name, **training):
-    config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
+    config = layers.read([ROOT / "config" / f"{name}.yaml"]).content
     config["training"].update(training)
     return config
 

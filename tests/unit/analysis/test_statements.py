@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 import released_example
+from jadapt.analysis.findings import Findings
 from jadapt.analysis.labels import join_words
+from jadapt.analysis.numbers import Numbers
 from jadapt.analysis.statements import statements
-from jadapt.paper.template import render
+from jadapt.paper import values
+from jadapt.paper.template import render, speaking
 
 SECTION = Path(__file__).resolve().parents[3] / "paper/sections/statements.typ.j2"
 
@@ -19,7 +22,10 @@ def manifest(tmp_path):
 
 
 def text(manifest):
-    context = {"statement": statements(manifest), "join": join_words}
+    said = statements(manifest)
+    numbers = Numbers()
+    values.add_statements(numbers, said)
+    context = {"statement": said, "join": join_words, **speaking(numbers.by_name(), Findings())}
     return " ".join(render(SECTION, context).replace("\u00a0", " ").replace("\\", "").split())
 
 

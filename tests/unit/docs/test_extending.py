@@ -68,13 +68,13 @@ def test_the_strategy_pulls_back_to_the_previous_weights(tmp_path):
     model = tiny_model.build()
     context = SimpleNamespace(model=model, method=METHODS["sft"]({}))
     strategy = lasso({"strength": 0.5})
-    assert strategy.penalty(context) is None
+    assert strategy.penalty(context, {}, None) is None
     strategy.end_task(context, "task")
     resumed = lasso({"strength": 0.5})
     resumed.load_state_dict(strategy.state_dict())
     with torch.no_grad():
         next(model.parameters())[0, :3] += 2.0
-    assert resumed.penalty(context).item() == pytest.approx(0.5 * 6.0)
+    assert resumed.penalty(context, {}, None).item() == pytest.approx(0.5 * 6.0)
 
 
 def test_the_metric_is_computed_from_a_tally(tmp_path):

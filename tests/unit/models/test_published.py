@@ -95,7 +95,8 @@ def test_an_unreachable_hub_is_named_in_one_line(tmp_path):
     done = tokenizer_of(tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert "cannot fetch someone/tiny (http://127.0.0.1:9)" in line
+    assert line.startswith("error: someone/tiny at ")
+    assert "cannot be fetched (http://127.0.0.1:9)" in line
     assert "$JADAPT_MIRROR/someone/tiny" in line
     assert "Traceback" not in done.stderr
 

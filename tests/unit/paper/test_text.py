@@ -85,7 +85,8 @@ def test_a_run_that_diverged_is_named_and_compared_with_nothing():
     text = text_of(found, methods)
     assert "Training diverged, for at least one seed, with DoRA" in text
     assert "DoRA (" not in text
-    found.metrics.loc[found.metrics["method"] == "sft", "value"] = float("nan")
+    none = found.metrics["value"].mask(found.metrics["method"] == "sft")
+    found = replace(found, metrics=found.metrics.assign(value=none))
     assert "with full fine\\-tuning and DoRA" in text_of(found, methods)
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from jadapt import segmentation
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_json, sha256_file
-from jadapt.segmentation import base as segmentation
 from jadapt.tokenization import normalisation
 from jadapt.tokenization.sentencepiece_training import TokenizerSettings, train
 from jadapt.tokenization.tokenizers import load

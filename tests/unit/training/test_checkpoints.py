@@ -206,7 +206,9 @@ def test_two_processes_do_not_train_the_same_run(tmp_path):
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
-    model = torch.nn.Linear(2, 2)
+    inner = torch.nn.Linear(2, 2)
+    model = torch.nn.ModuleDict({"model": inner})
+    model.model, model.method = inner, SimpleNamespace(learning_rate_factors=lambda model: {})
     settings = {
         "learning_rate": 1.0, "steps": 20, "warmup_steps": 4, "minimum_learning_rate_ratio": 0.1,
         "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.5,

@@ -159,7 +159,7 @@ def test_a_training_loads_nothing_that_it_does_not_follow(name, tmp_path):
         "from jadapt.training.module import AdaptationModule\n"
         "study = tiny_study.build(Path('study'))\n"
         f"run = tiny_study.run(study, Path('work'), AdaptationModule(study / 'model'),"
-        f" **tiny_study.RUNS['{name}'], steps=3, checkpoint_interval=3, validation_interval=3)\n"
+        f" **tiny_study.RUNS['{name}'], steps=4, checkpoint_interval=4, validation_interval=4)\n"
         "run.train(); run.publish()\n"
         "from jadapt.methods import registry\n"
         "loaded = [m for m in sys.modules if m.partition('.')[0] == 'jadapt']\n"

@@ -27,6 +27,7 @@ class LwF(Strategy):
     """
 
     key = "lwf"
+    benchmarked = False
     label = "LwF"
     family = "regularisation"
     order = 145

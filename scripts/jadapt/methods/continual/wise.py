@@ -32,8 +32,8 @@ class WiSE(Strategy):
     paragraph = r"""
     *Interpolated weights.* When a task is over, its change of the parameters is kept in part,
     $theta^* + s (theta - theta^*)$ with a share $s$ @wise. Training is as without it and costs
-    nothing more. With LoRA the change of the weights is interpolated; between two updates of rank
-    $r$ lies one of rank $2 r$, and the nearest of rank $r$ takes its place.
+    nothing more. With LoRA the change of the weights is interpolated; what lies between updates
+    of equal rank has up to twice that rank, and the nearest update of their own rank is taken.
     """
     citation = "wise"
     changes = frozenset({WEIGHTS})

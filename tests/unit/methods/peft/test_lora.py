@@ -168,7 +168,7 @@ def test_the_largest_rank_is_the_smaller_side_of_the_smallest_target():
 
 
 def test_unknown_targets_are_named():
-    with pytest.raises(UserError, match=r"no 'q_prj'; did you mean 'q_proj'\?"):
+    with pytest.raises(UserError, match=r"target_modules.*'q_prj'; did you mean 'q_proj'\?"):
         lora(target_modules=["q_prj"]).check(tiny_model.build().config)
 
 

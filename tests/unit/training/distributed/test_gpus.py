@@ -11,7 +11,7 @@ from jadapt.training.distributed import gpus
 
 JOB = """
 import os, sys, time
-from jadapt import gpus
+from jadapt.training.distributed import gpus
 with gpus.assigned({"accelerator": "gpu", "devices": int(sys.argv[1])}) as chosen:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(chosen)
     print("start", *chosen, flush=True)

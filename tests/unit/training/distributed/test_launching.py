@@ -133,7 +133,7 @@ from jadapt.training.distributed import launching, worker
 from jadapt.core.errors import UserError, run
 
 def work():
-    from jadapt.training import ranks
+    from jadapt.training.distributed import ranks
     assert ranks.on_rank_zero(lambda: ranks.rank()) == 0
     assert ranks.gather(ranks.rank()) == [0, 1]
     assert ranks.mean([ranks.rank(), 3]) == [0.5, 3.0]
