@@ -1,8 +1,8 @@
 """A real SLURM on this machine, and a reduced study that went through it."""
 
 import pytest
-from on_slurm import STUDY, ClusterClone, Slurm, reduced_study
 
+from on_slurm import STUDY, ClusterClone, Slurm, reduced_study
 from working_copy import ROOT, copy_repository, share_downloads
 
 

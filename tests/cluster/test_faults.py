@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from on_slurm import SITE, wait_for
 
 TABLES = ("metrics", "curves", "grid")

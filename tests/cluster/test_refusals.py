@@ -4,6 +4,7 @@ import re
 
 import pytest
 import yaml
+
 from on_slurm import SITE, STUDY
 
 PRETRAIN = "results/reduced/runs/base/seed1/run.json"

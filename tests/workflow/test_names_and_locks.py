@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+
 from test_rules import add_domain, refusal
 
 KANA = "あいうえおかきくけこさしすせそたちつてと"

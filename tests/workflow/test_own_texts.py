@@ -4,10 +4,10 @@ import json
 import os
 
 import pytest
-from test_names_and_locks import LINES, documents
-from test_rules import add_domain
 
 from jadapt.core.files import sha256_file
+from test_names_and_locks import LINES, documents
+from test_rules import add_domain
 
 TARGET = "results/mini/corpora/mine/manifest.json"
 

@@ -4,9 +4,9 @@ import argparse
 import sys
 
 import pytest
-import stand_in_results
 import yaml
 
+import stand_in_results
 from jadapt.config import studies
 from working_copy import ROOT
 
