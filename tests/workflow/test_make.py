@@ -8,7 +8,7 @@ def make(edited):
     """A function that runs make in a clone whose environment stands ready."""
 
     def run(*words, check=False):
-        return edited.shell("make", "-o", ".venv/.ready", *words, check=check).stdout
+        return edited.shell("make", "-o", "setup", *words, check=check).stdout
 
     run.path = edited.path
     return run
