@@ -51,6 +51,8 @@ def study(runs: int, seeds_per_job: int) -> dict:
         "seeds_per_job": seeds_per_job,
         "methods": methods,
         "ablations": {},
+        # What is measured is the workflow, whatever a stage is evaluated on.
+        "evaluation": {**settings["evaluation"], "tasks": []},
     }
 
 

@@ -1,5 +1,6 @@
 # Pure helpers: the checked configuration, runs and their paths, the code that a rule depends on.
 import json
+import os
 from pathlib import Path
 
 from jadapt.analysis import claims as published_claims
@@ -38,6 +39,10 @@ with one_line():
     PUBLISHED = published_claims.read(
         f"{workflow.basedir}/{CLAIMS}", CATALOGUE["domains"]
     )
+
+# By their environment, jobs learn where copies lie: what is made is the same without them.
+if config["mirror"]:
+    os.environ["JADAPT_MIRROR"] = config["mirror"]
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"
@@ -203,3 +208,35 @@ wildcard_constraints:
     tokenizer="|".join(TOKENIZERS),
     ablation="[a-z][a-z0-9_]*",
     seed="[0-9]+",
+
+
+def run_json(run):
+    """What the training of a run is told."""
+    return as_json(runs.run_settings(config, run))
+
+
+def search_json(run):
+    """What the search for a run's rate is told."""
+    return as_json(runs.search_settings(config, run))
+
+
+def ablation_json(name):
+    """What an ablation is told."""
+    return as_json(runs.ablation_settings(config, name))
+
+
+def front_json(run):
+    """What the front of a run is told."""
+    return as_json(runs.front_settings(config, run))
+
+
+def labels_of(settings):
+    """Labels of one task of a run, or of pre-training."""
+    return (
+        settings["steps"] * settings["global_batch_size"] * settings["sequence_length"]
+    )
+
+
+def parent(path, levels):
+    """The folder that lies so many levels above a path."""
+    return str(Path(path).parents[levels - 1])

@@ -123,7 +123,7 @@ rule purity:
     params:
         code=code("check_purity.py"),
         study=config["study"],
-        corpora=f"{RESULTS}/corpora",
+        corpora=lambda wildcards, input: parent(input[0], 2),
         measured=[domain for domain in EVALUATED if domain not in USED],
         used=USED,
     message:

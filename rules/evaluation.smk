@@ -168,13 +168,6 @@ rule curves:
         " --logs @{params.logs:q} --output {output:q} > {log:q} 2>&1"
 
 
-# Labels of one task of a run with the study's own settings, and of pre-training, where there is any.
-def labels_of(settings):
-    return (
-        settings["steps"] * settings["global_batch_size"] * settings["sequence_length"]
-    )
-
-
 rule baselines:
     input:
         corpora=[
@@ -204,8 +197,8 @@ rule baselines:
     params:
         code=code("measure_baselines.py"),
         study=config["study"],
-        corpora=f"{RESULTS}/corpora",
-        tokens=f"{RESULTS}/tokens",
+        corpora=lambda wildcards, input: parent(input.corpora[0], 2),
+        tokens=lambda wildcards, input: parent(input.tokens[0], 3),
         labels=[
             f"{task}={labels_of(config['training'])}" for task in config["sequence"]
         ],

@@ -3,11 +3,6 @@
 FRONTS = [run for run in RUNS if runs.has_front(config, run)]
 
 
-def front_json(run):
-    """What the front of a run is told."""
-    return as_json(runs.front_settings(config, run))
-
-
 if FRONTS:
 
     localrules:

@@ -1,21 +1,6 @@
 # The base model, the searches for learning rates, and the runs: each process trains one method.
 
 
-def run_json(run):
-    """What the training of a run is told."""
-    return as_json(runs.run_settings(config, run))
-
-
-def search_json(run):
-    """What the search for a run's rate is told."""
-    return as_json(runs.search_settings(config, run))
-
-
-def ablation_json(name):
-    """What an ablation is told."""
-    return as_json(runs.ablation_settings(config, name))
-
-
 rule initial_model:
     input:
         tokenizer=TOKENIZER,

@@ -88,15 +88,20 @@ class Clone:
     def pretend_finished(self, *targets):
         """Make Snakemake believe that the targets are there, made by the code as it is now.
 
-        All outputs are empty: what a change of the code plans anew can be asked without the minutes
-        that making them would take.
+        All outputs are empty, as far as they can be: what a change of the code plans anew can be
+        asked without the minutes that making them would take.
         """
         missing = re.compile(r"not touched because they don't exist: (.*)")
         output = self.run(*targets, options=["--touch"], check=False).stdout
         for name in {name for found in missing.findall(output) for name in found.split(", ")}:
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch() if path.suffix else path.mkdir(exist_ok=True)
+            if path.suffix == ".json":
+                path.write_text("{}", encoding="utf-8")
+            elif path.suffix:
+                path.touch()
+            else:
+                path.mkdir(exist_ok=True)
         self.run(*targets, options=["--touch"])
 
     def planned(self, *words, options=()):

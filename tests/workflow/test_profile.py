@@ -16,7 +16,9 @@ def test_a_mistake_in_the_users_file_ends_the_command_with_one_line(clone):
         path.unlink()
     assert done.returncode == 1
     _, line = done.stdout.strip().splitlines()
-    assert line.startswith("error: profiles/slurm/local.yaml: unknown key 'adapt.slurm_partitoin'")
+    assert line.startswith(
+        "error: profiles/slurm/local.yaml:1: unknown key 'adapt.slurm_partitoin'"
+    )
 
 
 def test_retries_stand_in_the_profile_and_in_no_rule():

@@ -112,7 +112,7 @@ def test_broken_and_foreign_notebooks_name_themselves_and_stop_nothing(edited):
         assert f"note: notebooks/{name}.ipynb: " in done.stdout
     done = edited.run("fig_retention", options=options, check=False)
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith("error: notebooks/retention.ipynb: no whole")
+    assert done.stdout.splitlines()[-1].startswith("error: notebooks/retention.ipynb: not a whole")
     assert "Traceback" not in done.stdout
 
 
