@@ -42,7 +42,7 @@ with one_line():
 
 # By their environment, jobs learn where copies lie: what is made is the same without them.
 if config["mirror"]:
-    os.environ["JADAPT_MIRROR"] = config["mirror"]
+    os.environ.update(JADAPT_MIRROR=config["mirror"])
 
 RESULTS = f"results/{config['study']}"
 LOGS = f"{RESULTS}/logs"

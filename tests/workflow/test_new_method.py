@@ -10,7 +10,10 @@ from working_copy import ROOT
 BITFIT = ROOT / "tests" / "bitfit.py"
 ENTRY = "  bitfit: {method: bitfit, learning_rate: 1.0e-3}\n"
 # What puts the results of all runs together.
-COLLECTING = {"metrics", "curves", "efficiency", "claims", "manifest", "figure", "table", "paper"}
+COLLECTING = {
+    "metrics", "tasks", "curves", "efficiency", "claims", "numbers", "manifest", "figure", "table",
+    "paper",
+}  # fmt: skip
 SITE = "elsewhere/site"
 
 

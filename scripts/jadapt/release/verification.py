@@ -87,7 +87,8 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _words(cells: pd.DataFrame) -> pd.Series:
-    return cells.astype(str).agg(lambda row: " · ".join(filter(None, row)), axis=1)
+    rows = cells.astype(str).itertuples(index=False)
+    return pd.Series([" · ".join(filter(None, row)) for row in rows], cells.index, dtype=object)
 
 
 def _is_number(column: pd.Series) -> bool:
