@@ -65,7 +65,8 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
     if METRIC not in table.columns:
         numbers = [c for c in table.columns if c != SEED and _is_number(table[c])]
         keys = [c for c in table.columns if c not in numbers]
-        table = table.melt(id_vars=keys, value_vars=numbers, var_name=METRIC, value_name=VALUE)
+        # A column may itself be called "value".
+        table = table.melt(keys, numbers, METRIC, "melted").rename(columns={"melted": VALUE})
     keys = [c for c in table.columns if c not in (METRIC, VALUE, SEED, "unit", "n", "selected")]
     row = _words(table[keys])
     seed = table[SEED].astype(str) if SEED in table.columns else ""
