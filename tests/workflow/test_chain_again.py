@@ -124,7 +124,7 @@ def test_a_finished_study_is_released_compared_and_traced(study):
     assert (pixels(drawn) == before).all()
     done = script(study, "trace", "--file", str(folder / "figures/retention.svg"))
     assert "released results" in done.stdout and "the table of this study" in done.stdout
-    done = script(study, "trace", "--number", "base_home_bits")
+    done = script(study, "trace", "--number", "base.home_bits")
     assert "results/tiny/evaluation/base/seed1.csv" in done.stdout
     study.run("fig_retention")
     assert study.planned("all") == {}
