@@ -14,6 +14,8 @@ SUBMITTED = {
     "pretrain",
     "search_wildcards_sft",
     *(f"adapt_wildcards_{run}" for run in RUNS),
+    *(f"task_wildcards_{task}" for task in ("jblimp", "xwinograd_ja", "blimp", "piqa")),
+    "task_data",
 }
 
 
