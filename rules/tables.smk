@@ -7,6 +7,7 @@ from pathlib import Path
 from jadapt.core import notebooks, released
 from jadapt.core.errors import UserError, nearest, one_line
 from jadapt.core.files import read_json
+from jadapt.core.tables import MEASURED
 
 SEARCH_TABLES = [
     *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),
@@ -19,21 +20,7 @@ ABSENT = {
     *(["tokenizers"] if not TOKENIZERS else []),
     *(["tasks", "task_data"] if not TASKS else []),
 }
-TABLES = {
-    name: f"{RESULTS}/{name}.csv"
-    for name in (
-        "metrics",
-        "efficiency",
-        "curves",
-        "corpora",
-        "grid",
-        "segmentation",
-        "tokenizers",
-        "tasks",
-        "task_data",
-    )
-    if name not in ABSENT
-}
+TABLES = {name: f"{RESULTS}/{name}.csv" for name in MEASURED if name not in ABSENT}
 
 RELEASED = f"paper/released/{config['study']}"
 FROM_RELEASE = config["results"] == "released"
