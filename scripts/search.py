@@ -7,21 +7,15 @@ import shutil
 from pathlib import Path
 
 from jadapt.core import tables
-from jadapt.core.files import load_settings, named_path, write_json
+from jadapt.core.files import load_settings, write_json
+from jadapt.evaluation import point_arguments
 from jadapt.training.distributed import launching
 from jadapt.workflow.preloaded import run
 
 
 def main() -> None:
     """Parse the command line, search, write the table and the choice."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True)
-    parser.add_argument("--settings", required=True, help="rates, seeds and variants to train")
-    parser.add_argument("--model", type=Path, required=True, help="checkpoint to start from")
-    parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--tokens", type=named_path, nargs="+", required=True, metavar="DOMAIN=DIR")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="kept between attempts")
-    parser.add_argument("--table", type=Path, required=True, help="CSV of every point of the grid")
+    parser = point_arguments.parser(__doc__)
     parser.add_argument("--choice", type=Path, help="JSON with the chosen learning rate")
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
