@@ -339,7 +339,7 @@ def test_another_environment_is_refused(server, place, changes, why):
     alone(job(place, **changes), why)
 
 
-@pytest.mark.parametrize("name", preloaded.ELSEWHERE)
+@pytest.mark.parametrize("name", sorted(preloaded.ELSEWHERE))
 def test_one_of_several_processes_and_a_job_of_a_cluster_look_for_no_server(server, place, name):
     done = job(place, **{name: "1"})
     assert (done.stdout, done.stderr) == ("alone\n", "")
