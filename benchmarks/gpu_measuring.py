@@ -98,9 +98,9 @@ class TimedRun(Run):
 
     clock: Clock
 
-    def _trainer(self, callbacks: list) -> Any:
+    def _trainer(self, settings: dict, callbacks: list) -> Any:
         # First, so that it stops before the last step is followed by a validation.
-        return super()._trainer([self.clock, *callbacks])
+        return super()._trainer(settings, [self.clock, *callbacks])
 
     def time_rows(self) -> None:
         """Put a clock around the rows of the task."""

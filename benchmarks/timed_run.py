@@ -58,9 +58,9 @@ class ClockedRun(Run):
 
     clock: Callback
 
-    def _trainer(self, callbacks: list) -> Any:
+    def _trainer(self, settings: dict, callbacks: list) -> Any:
         # First, so that it stops before the last step is followed by a validation.
-        return super()._trainer([self.clock, *callbacks])
+        return super()._trainer(settings, [self.clock, *callbacks])
 
     def _keep(self, folder: Path, report: dict) -> None:
         """Write no model: nobody reads it, and it takes longer than the steps."""

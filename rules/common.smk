@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from jadapt.analysis import claims as published_claims
+from jadapt.config import budget
 from jadapt.config import runs
 from jadapt.config import validation as study_settings
 from jadapt.config import studies
@@ -228,13 +229,6 @@ def ablation_json(name):
 def front_json(run):
     """What the front of a run is told."""
     return as_json(runs.front_settings(config, run))
-
-
-def labels_of(settings):
-    """Labels of one task of a run, or of pre-training."""
-    return (
-        settings["steps"] * settings["global_batch_size"] * settings["sequence_length"]
-    )
 
 
 def parent(path, levels):

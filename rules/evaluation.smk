@@ -200,14 +200,15 @@ rule baselines:
         corpora=lambda wildcards, input: parent(input.corpora[0], 2),
         tokens=lambda wildcards, input: parent(input.tokens[0], 3),
         labels=[
-            f"{task}={labels_of(config['training'])}" for task in config["sequence"]
+            f"{task}={budget.labels(config['training'], task)}"
+            for task in config["sequence"]
         ],
         known=(
             []
             if PRETRAINED
             else [
                 "--known",
-                f"{SOURCE_DOMAIN}={labels_of(runs.run_settings(config, 'base'))}",
+                f"{SOURCE_DOMAIN}={budget.labels(runs.run_settings(config, 'base'), SOURCE_DOMAIN)}",
             ]
         ),
         domains=EVALUATED,

@@ -111,8 +111,8 @@ else:
             " --checkpoints {params.checkpoints:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
-ADAPTATION_DOMAINS = [SOURCE_DOMAIN, *config["sequence"]]
-SEARCH_DOMAINS = ADAPTATION_DOMAINS[:2]
+KNOWN_DOMAINS = runs.known_domains(config)
+ADAPTATION_DOMAINS = [*KNOWN_DOMAINS, *config["sequence"]]
 SEARCHED = [run for run in RUNS if runs.has_grid(config, run)]
 
 

@@ -18,6 +18,10 @@ def main() -> None:
     """Parse the command line; write the table, the losses by document and the choice."""
     parser = point_arguments.parser(__doc__)
     parser.add_argument("--documents", type=Path, help="Parquet file of the losses by document")
+    parser.add_argument(
+        "--finished", action="store_true",
+        help="train nothing: write what the points that are finished have so far",
+    )  # fmt: skip
     parser.add_argument("--choice", type=Path, help="JSON with the chosen point")
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
@@ -39,6 +43,7 @@ def measure(settings: dict, arguments: argparse.Namespace) -> None:
         tokens=dict(arguments.tokens),
         tokenizer=tokenizers.load(arguments.tokenizer),
         work=arguments.checkpoints,
+        train=not arguments.finished,
     )
     rows, choice = front.run()
     if not ranks.is_rank_zero():
@@ -52,7 +57,8 @@ def measure(settings: dict, arguments: argparse.Namespace) -> None:
         key, values = settings["strength_key"], settings["strengths"]
         strength = {"strength_key": key, "strength": values.get(choice.strength)}
         write_json(arguments.choice, {**point, **strength})
-    shutil.rmtree(arguments.checkpoints)
+    if not arguments.finished:
+        shutil.rmtree(arguments.checkpoints)
 
 
 if __name__ == "__main__":

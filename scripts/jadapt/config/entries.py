@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, create_model
 
 from jadapt.config import composition
 from jadapt.config.checking import check
-from jadapt.config.fields import UNIQUE, Section, Text
+from jadapt.config.fields import UNIQUE, Name, Section, Text
 from jadapt.config.origins import Origin
 from jadapt.config.training import Rate, Training, changes
 from jadapt.core.declarations import METHODS, STRATEGIES
@@ -93,6 +93,14 @@ def entry_model(method: str) -> type[Section]:
                 default=None,
                 description="A setting of this run with several values, for its "
                 "front: each is tried at every rate.",
+            ),
+        ),
+        remembers=(
+            Name,
+            Field(
+                default=None,
+                description="Domain of the known language that the strategies of this run "
+                "remember, in place of `pretraining.domain`.",
             ),
         ),
         continual=(

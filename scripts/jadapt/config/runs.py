@@ -8,8 +8,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-# Keys of an entry that say which points its front has, and nothing of a single run.
-OF_FRONT = ("strengths",)
+# Keys of an entry that are read here; a training process is not told of them as they stand.
+OF_STUDY = ("strengths", "remembers")
 
 
 def run_settings(config: dict, run: str, seed: int | None = None) -> dict:
@@ -24,13 +24,25 @@ def run_settings(config: dict, run: str, seed: int | None = None) -> dict:
         The keys of ``training`` and of the run's own entry, with ``run``, ``sequence`` and
         ``source_domain``. ``learning_rate`` is a list where the study has a grid.
     """
-    shared = {**config["training"], "source_domain": config["pretraining"]["domain"]}
+    shared = {**config["training"], "source_domain": known_domains(config)[0]}
     if run == "base":
         own = {key: value for key, value in config["pretraining"].items() if key != "domain"}
         return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["source_domain"]]}
-    entry = {key: value for key, value in config["methods"][run].items() if key not in OF_FRONT}
-    own = {**entry, **({} if seed is None else {"seed": seed})}
+    if remembered := config["methods"][run].get("remembers"):
+        shared["source_domain"] = remembered
+    own = {**_told(config["methods"][run]), **({} if seed is None else {"seed": seed})}
     return {**shared, **own, "run": run, "sequence": config["sequence"]}
+
+
+def _told(entry: dict) -> dict:
+    return {key: value for key, value in entry.items() if key not in OF_STUDY}
+
+
+def known_domains(config: dict) -> list[str]:
+    """Return the domains of the known language that strategies may remember: the base model's own
+    first, then what runs name in its place."""
+    named = [entry.get("remembers") for entry in config["methods"].values()]
+    return list(dict.fromkeys([config["pretraining"]["domain"], *filter(None, named)]))
 
 
 def varied(entry: dict, key: str, value: Any) -> dict:
@@ -145,7 +157,7 @@ def _search(
         "seeds": seeds,
         # A grid and an ablation stop after the first task: what is compared is how one is learned.
         "variants": [
-            {"name": name, "settings": {**settings, **entry, "sequence": config["sequence"][:1]}}
+            {"name": name, "settings": {**settings, **_told(entry), "sequence": config["sequence"][:1]}}
             for name, entry in variants
         ],
         "maximum_tokens": evaluation["maximum_tokens"],

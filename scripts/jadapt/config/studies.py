@@ -74,7 +74,13 @@ class Study:
     @property
     def token_files(self) -> list[str]:
         """The token files that runs and evaluations read, as ``domain/split``."""
-        trained = dict.fromkeys([*runs.base_domains(self.config), *self.config["sequence"]])
+        trained = dict.fromkeys(
+            [
+                *runs.base_domains(self.config),
+                *runs.known_domains(self.config),
+                *self.config["sequence"],
+            ]
+        )
         return [
             *(f"{domain}/{split}" for domain in trained for split in ("train", "validation")),
             *(f"{domain}/test" for domain in self.config["evaluation"]["domains"]),

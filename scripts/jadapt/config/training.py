@@ -100,6 +100,9 @@ class Training(Section):
     """Rows that a device holds at once."""
     steps: Count
     """Optimiser steps per task."""
+    tokens: dict[Name, Count] | None = None
+    """Tokens that a task is trained on, in place of `steps`; the warm-up takes the share of them
+    that it has of `steps`. Tasks that are not named take `steps`."""
     warmup_steps: CountOrNone
     """Steps over which the learning rate rises linearly."""
     minimum_learning_rate_ratio: Share

@@ -131,17 +131,25 @@ def _check_domains(config: dict, catalogue: dict, origin: Origin) -> None:
     pretraining = config["pretraining"]
     tokenization = (config["tokenization"] or {"domains": []})["domains"]
     learned = runs.tokenizer_domains(config["tokenizer"])
+    remembered = [
+        ([entry["remembers"]], f"methods.{name}.remembers")
+        for name, entry in config["methods"].items()
+        if entry.get("remembers")
+    ]
     mixed = runs.base_domains(config)[1:]
     for names, key in (
         (config["sequence"], "sequence"),
         (config["evaluation"]["domains"], "evaluation.domains"),
         ([pretraining["domain"]], "pretraining.domain"),
+        *remembered,
         (mixed, "pretraining.mixture.domain"),
         (learned, "tokenizer.domains"),
         (tokenization, "tokenization.domains"),
         (config["corpora"].get("maximum_documents", {}), "corpora.maximum_documents"),
     ):
         refuse_unknown(names, domains, key, origin)
+    tokens = config["training"].get("tokens") or {}
+    refuse_unknown(tokens, config["sequence"], "training.tokens", origin)
     source = pretraining["domain"]
     if source in config["sequence"]:
         raise origin.refusal(
@@ -153,6 +161,7 @@ def _check_domains(config: dict, catalogue: dict, origin: Origin) -> None:
         (learned, "tokenizer.domains"),
         (tokenization, "tokenization.domains"),
         ([source], "pretraining.domain"),
+        *remembered,
         (mixed, "pretraining.mixture.domain"),
     ):
         for name in names:

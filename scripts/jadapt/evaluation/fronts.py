@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +75,8 @@ class Front:
         tokens: a folder for each domain, with one for each split.
         tokenizer: the one that the tokens were made with.
         work: where finished points are kept until all are done.
+        train: whether points that are not finished are trained; otherwise the table has those
+            that are, and none of them is chosen.
     """
 
     def __init__(
@@ -85,9 +87,10 @@ class Front:
         tokens: dict[str, Path],
         tokenizer: Tokenizer,
         work: Path,
+        train: bool = True,
     ):
         self.settings, self.study, self.model, self.tokens = settings, study, model, tokens
-        self.tokenizer, self.work = tokenizer, work
+        self.tokenizer, self.work, self.train = tokenizer, work, train
         first = settings["variants"][0]["settings"]
         self.sequence, self.source = first["sequence"], first["source_domain"]
         measuring = {
@@ -112,15 +115,17 @@ class Front:
 
         Returns:
             The rows of the table (`jadapt.core.tables.FRONTS`; NaN where training diverged), the
-            base model's first, and the chosen point, None for an ablation.
+            base model's first, and the chosen point, None for an ablation and where points are
+            missing.
 
         Raises:
             UserError: training diverged at every point.
         """
         base = self._base()
-        results = [(point, self._result(point)) for point in self._points(self.settings["rates"])]
+        points = list(self._points(self.settings["rates"]))
+        results = self._results(points)
         rule = self.settings["rule"] and Rule(**self.settings["rule"])
-        if rule is None:
+        if rule is None or len(results) < len(points):
             return list(self._rows(base, results, None)), None
         tasks, retention = self.sequence, self.settings["retention"]
         rates = list(self.settings["rates"])
@@ -134,11 +139,11 @@ class Front:
                 f"the best rate {choice.rate:g} is an end of the grid; {added:g} is added",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
-            results += [
-                (point, self._result(point))
-                for point in self._points([added])
-                if point.strength == choice.strength
-            ]
+            more = [p for p in self._points([added]) if p.strength == choice.strength]
+            found = self._results(more)
+            if len(found) < len(more):
+                return list(self._rows(base, results + found, None)), None
+            results += found
         choice = choose(self.settings["run"], rule, base, results, tasks, retention)
         return list(self._rows(base, results, choice)), choice
 
@@ -148,13 +153,22 @@ class Front:
             yield Point(**read_json(path.with_name("point.json"))), path
 
     def _points(self, rates: list[float]) -> Iterator[Point]:
-        for number, variant in enumerate(self.settings["variants"]):
-            for rate in rates:
-                for seed in self.settings["seeds"]:
+        """Yield the points of a grid; a seed's come together, so that the first that are trained
+        are a front."""
+        for seed in self.settings["seeds"]:
+            for number, variant in enumerate(self.settings["variants"]):
+                for rate in rates:
                     settings = {**variant["settings"], "learning_rate": rate, "seed": seed}
                     folder = f"{number}/{rate:g}/seed{seed}"
                     names = variant["name"], variant.get("strength", "")
                     yield Point(*names, rate, seed, settings, folder)
+
+    def _results(self, points: Iterable[Point]) -> list[tuple[Point, list[Measured]]]:
+        """Return what was measured of the points, or, without training, of those finished."""
+        if self.train:
+            return [(point, self._result(point)) for point in points]
+        found = [(point, self.work / point.folder / RESULT) for point in points]
+        return [(point, read_json(path)) for point, path in found if path.exists()]
 
     def _result(self, point: Point) -> list[Measured]:
         """Train and measure one point, or take up its result from an earlier attempt."""

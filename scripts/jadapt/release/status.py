@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jadapt.config import runs
+from jadapt.config import budget, runs
 from jadapt.config.studies import Study
 from jadapt.core.files import read_json, read_log
 from jadapt.release.manifest import benchmark
@@ -45,12 +45,12 @@ def progress(study: Study) -> list[Progress]:
 
 def _progress(study: Study, run: str, seed: int, speeds: dict[str, float]) -> Progress:
     settings = runs.run_settings(study.config, run)
-    total = settings["steps"] * len(settings["sequence"])
+    total = sum(budget.steps(settings, task) for task in settings["sequence"])
     if study.run_file(run, seed).is_file():
         state = DONE if study.evaluation(run, seed).is_file() else TRAINED
         return Progress(run, seed, state, total, total, 0.0)
     folder = study.results / "checkpoints" / run / f"seed{seed}"
-    steps, last = _last_line(folder, settings["sequence"], settings["steps"])
+    steps, last = _last_line(folder, settings)
     speed = speeds.get(run, statistics.mean(speeds.values()) if speeds else None)
     own = _seconds_a_step(last, settings)
     speed = own if own is not None else speed
@@ -74,15 +74,15 @@ def locked(path: Path) -> bool:
     return False
 
 
-def _last_line(folder: Path, sequence: list[str], steps_a_task: int) -> tuple[int, dict]:
+def _last_line(folder: Path, settings: dict) -> tuple[int, dict]:
     """Return the number of steps done over all tasks, and the last line of the training log."""
     done = 0
     last: dict = {}
-    for task in sequence:
+    for task in settings["sequence"]:
         path = folder / task / "train.jsonl"
         lines = read_log(path)
         trained = [line for line in lines if "training_loss" in line]
-        done += steps_a_task if (folder / task / "finished.json").is_file() else (
+        done += budget.steps(settings, task) if (folder / task / "finished.json").is_file() else (
             max((line["step"] for line in trained), default=0)
         )  # fmt: skip
         last = trained[-1] if trained else last

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from jadapt.config import budget
 from jadapt.core import seeds
 from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.loading import PackedRows, RowsFrom
@@ -89,10 +90,10 @@ class TrainingRows:
             stream = strategy.mix(stream, earlier, every)
         return stream
 
-    def loader(self, stream: Stream, done: int) -> DataLoader:
+    def loader(self, stream: Stream, task: str, done: int) -> DataLoader:
         """Return the batches of this process for a task, beginning after ``done`` steps."""
         settings = self._settings
-        count = settings["steps"] * settings["global_batch_size"]
+        count = budget.rows(settings, task)
         return DataLoader(
             PackedRows(stream, count),
             sampler=RowsFrom(

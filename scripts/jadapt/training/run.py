@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
-from jadapt.config import composition, parallelism
+from jadapt.config import budget, composition, parallelism
 from jadapt.core import checksums
 from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, read_json, write_json
@@ -174,7 +174,7 @@ class Run:
         return False
 
     def _fit(self, place: int, task: str, folder: Path) -> dict:
-        settings, module = self.settings, self.module
+        settings, module = budget.of_task(self.settings, task), self.module
         log = folder / LOG
         step_log = meters.StepLog(
             log,
@@ -189,6 +189,7 @@ class Run:
         module.prepare = partial(self._prepare, place)
         optimiser_module(settings).connect(module)
         fitting = self._trainer(
+            settings,
             [
                 # First, so that logs, validation and checkpoints include what the method does here.
                 MethodSteps(self.method, partial(self._loss_on, task)),
@@ -197,12 +198,14 @@ class Run:
                     log, settings["validation_interval"], task, partial(self._validate, task)
                 ),
                 checkpoints.PeriodicCheckpoint(folder, settings["checkpoint_interval"]),
-            ]
+            ],
         )
         with memory.named(settings, module, fitting):
             fitting.fit(
                 module,
-                train_dataloaders=self.rows.loader(self.rows.task(place, self.strategies), done),
+                train_dataloaders=self.rows.loader(
+                    self.rows.task(place, self.strategies), task, done
+                ),
                 ckpt_path=str(resume) if resume else None,
             )
         # Lightning moves the model to the CPU, but estimating Fisher information may follow.
@@ -230,8 +233,8 @@ class Run:
             "final_training_loss": step_log.last_loss,
         }
 
-    def _trainer(self, callbacks: list) -> Trainer:
-        return trainer(self.settings, callbacks)
+    def _trainer(self, settings: dict, callbacks: list) -> Trainer:
+        return trainer(settings, callbacks)
 
     def _prepare(self, place: int) -> None:
         """Inform the method and the strategies of a task; before the first, of the source domain.

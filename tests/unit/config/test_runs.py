@@ -1,6 +1,9 @@
 """What a study's configuration means for each of its runs."""
 
+import pytest
+
 from jadapt.config import runs
+from jadapt.core.errors import UserError
 from shipped_study import DEFAULT, validated
 
 
@@ -61,3 +64,39 @@ def test_an_ablation_may_vary_what_a_run_takes_from_the_shared_settings():
 def test_seeds_are_dealt_to_jobs():
     config = validated(seeds=[4, 5, 6], seeds_per_job=2)
     assert runs.seed_batches(config) == [[4, 5], [6]]
+
+
+REPLAY_OF_OTHER_TEXT = {
+    **DEFAULT["methods"]["replay"],
+    "remembers": "prose_en",
+}
+WITH_PROSE = [*DEFAULT["corpora"]["domains"], "prose_en"]
+
+
+def test_a_run_may_remember_other_text_of_the_known_language():
+    config = validated(corpora__domains=WITH_PROSE, methods__other=REPLAY_OF_OTHER_TEXT)
+    assert runs.known_domains(config) == ["english", "prose_en"]
+    assert runs.run_settings(config, "other")["source_domain"] == "prose_en"
+    assert runs.run_settings(config, "replay")["source_domain"] == "english"
+    assert "remembers" not in runs.run_settings(config, "other")
+    (variant,) = runs.search_settings(config, "other")["variants"]
+    assert variant["settings"]["source_domain"] == "prose_en"
+    assert "remembers" not in variant["settings"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods__other": {**REPLAY_OF_OTHER_TEXT, "remembers": "prose"}},
+         r"methods\.other\.remembers: unknown 'prose'; known: cloud"),
+        ({"training__tokens": {"clouds": 5}}, r"training\.tokens: .*'clouds'.*'cloud'"),
+        ({"training__tokens": {"cloud": 0}}, r"training\.tokens\.cloud: "),
+        ({"corpora__domains": WITH_PROSE, "methods__other": REPLAY_OF_OTHER_TEXT,
+          "evaluation__domains": ["english", "prose_en", "everyday"],
+          "fronts": {"seeds": [1], "retention": ["prose_en"]}},
+         "fronts.retention: 'prose_en' is what strategies remember"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_cannot_be_remembered_or_trained_on(changes, words):
+    with pytest.raises(UserError, match=words):
+        validated(**changes)

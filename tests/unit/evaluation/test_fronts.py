@@ -144,6 +144,37 @@ def test_a_front_that_is_stopped_goes_on_to_the_same_table(study, tmp_path, monk
     assert list(tmp_path.rglob(RESULT))
 
 
+def test_what_is_finished_of_a_stopped_front_is_told_without_training(
+    study, tmp_path, monkeypatch, whole
+):
+    table, *_ = whole
+    with monkeypatch.context() as patched:
+        patched.setattr(Front, "_keep", stopped_after(2))
+        with pytest.raises(Stopped):
+            front(study, tmp_path, seeds=[1, 2]).run()
+    monkeypatch.setattr("jadapt.evaluation.fronts.Run", None)
+    made = front(study, tmp_path, seeds=[1, 2])
+    made.train = False
+    rows, choice = made.run()
+    assert choice is None
+    known = without_speed(table.assign(selected=False))
+    known = known[known["strength"] != "0.5"]
+    assert without_speed(frame(rows)).reset_index(drop=True).equals(known.reset_index(drop=True))
+
+
+def stopped_after(count):
+    """Return a `Front._keep` that stops the process once so many points are kept."""
+    keep, calls = Front._keep, []
+
+    def stopping(*arguments):
+        keep(*arguments)
+        calls.append(None)
+        if len(calls) == count:
+            raise Stopped
+
+    return stopping
+
+
 def test_the_grid_goes_on_beyond_an_end_where_the_best_rate_lies(study, tmp_path):
     made = front(study, tmp_path, rates=[1e-4, 1e-3], extend=1)
     rows, choice = made.run()

@@ -77,6 +77,19 @@ def test_a_run_learns_and_a_killed_one_ends_the_same(name, study, module, tmp_pa
         torch.testing.assert_close(read(input_ids=ids).logits, trained, atol=1e-5, rtol=1e-4)
 
 
+def test_tasks_may_be_trained_on_unlike_numbers_of_tokens(study, module, tmp_path):
+    rows = tiny_study.SETTINGS["global_batch_size"] * tiny_study.SETTINGS["sequence_length"]
+    run = tiny_study.run(study, tmp_path, module, method="sft", tokens={"second": 3 * rows})
+    report = run.train()
+    assert (report["steps"], report["tokens"]) == (12 + 3, (12 + 3) * rows)
+    run.publish()
+    steps = [(x["task"], x["step"]) for x in lines(tmp_path) if "training_loss" in x]
+    assert steps[-1] == ("second", 3)
+    # Each task has a schedule of its own, which ends at the lowest rate.
+    last = {x["task"]: x["learning_rate"] for x in lines(tmp_path) if "learning_rate" in x}
+    assert last["second"] == pytest.approx(last["first"])
+
+
 def test_a_run_does_not_depend_on_the_runs_before_it_in_the_process(study, module, tmp_path):
     lora = tiny_study.RUNS["lora"]
     for name, before in (("first", None), ("after", tiny_study.RUNS["den"])):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jadapt.config import budget
 from jadapt.core.declarations import DDP, FSDP2, ROWS, Field, Look, Number, Settings
 from jadapt.core.errors import UserError
 from jadapt.methods.strategy import Cost, Strategy
@@ -20,7 +21,8 @@ def check_seen(key: str, count: int, rows: Mapping[str, int], settings: Mapping[
         key: of the number, for the message.
         count: training rows that are kept of each domain.
         rows: training rows of each domain of the run: the source domain, then the tasks.
-        settings: the run's: ``steps``, ``global_batch_size``, ``sequence`` and ``continual``.
+        settings: the run's, of which those of `jadapt.config.budget`, ``sequence`` and
+            ``continual`` are read.
     """
     for domain, available in rows.items():
         if count > available:
@@ -28,16 +30,17 @@ def check_seen(key: str, count: int, rows: Mapping[str, int], settings: Mapping[
                 f"{key}: {count} is more than the {available} training rows of '{domain}'; "
                 "lower it to at most that"
             )
-    seen = settings["steps"] * settings["global_batch_size"]
-    # What replay takes from memories is not of the task.
-    seen -= int(seen * (settings.get("continual", {}).get("replay") or {}).get("ratio", 0))
+    ratio = (settings.get("continual", {}).get("replay") or {}).get("ratio", 0)
     # Nothing is kept of the last task, and the source domain was learned before the run.
-    if len(settings["sequence"]) > 1 and count > seen:
-        raise UserError(
-            f"{key}: {count} is more than the {seen} rows of '{settings['sequence'][0]}' that the "
-            "run trains on (steps x global_batch_size, less what is replayed); lower it to at most "
-            "that"
-        )
+    for task in settings["sequence"][:-1]:
+        seen = budget.rows(settings, task)
+        # What replay takes from memories is not of the task.
+        seen -= int(seen * ratio)
+        if count > seen:
+            raise UserError(
+                f"{key}: {count} is more than the {seen} rows of '{task}' that the run trains on "
+                "(steps x global_batch_size, less what is replayed); lower it to at most that"
+            )
 
 
 class Replay(Strategy):
