@@ -52,7 +52,9 @@ def _check_retention(config: dict, origin: Origin) -> None:
     used = {
         **dict.fromkeys(tokenizer, "what the tokenizer learns from (tokenizer.domains)"),
         **dict.fromkeys(runs.base_domains(config)[1:], "mixed into the base model's text"),
-        **dict.fromkeys(runs.known_domains(config), "what strategies remember (methods.*.remembers)"),
+        **dict.fromkeys(
+            runs.known_domains(config), "what strategies remember (methods.*.remembers)"
+        ),
         config["pretraining"]["domain"]: "what the base model learned, and strategies remember it "
         "(pretraining.domain)",
         **dict.fromkeys(config["sequence"], "a task (sequence)"),

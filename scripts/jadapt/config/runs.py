@@ -157,7 +157,10 @@ def _search(
         "seeds": seeds,
         # A grid and an ablation stop after the first task: what is compared is how one is learned.
         "variants": [
-            {"name": name, "settings": {**settings, **_told(entry), "sequence": config["sequence"][:1]}}
+            {
+                "name": name,
+                "settings": {**settings, **_told(entry), "sequence": config["sequence"][:1]},
+            }
             for name, entry in variants
         ],
         "maximum_tokens": evaluation["maximum_tokens"],

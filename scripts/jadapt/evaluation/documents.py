@@ -9,13 +9,19 @@ from typing import Any
 
 from jadapt.core.files import atomic
 
-COLUMNS = ("domain", "document", "bits", "bytes")
+COLUMNS = ("interpolation", "domain", "document", "bits", "bytes")
 
 
 @dataclass
 class DocumentLosses:
-    """The surprise of every document of the domains measured, in bits, with its UTF-8 bytes."""
+    """The surprise of every document of the domains measured, in bits, with its UTF-8 bytes.
 
+    Attributes:
+        share: of the change from the base model, of the model that is measured now.
+    """
+
+    share: float = 1.0
+    interpolation: list[float] = field(default_factory=list)
     domain: list[str] = field(default_factory=list)
     document: list[int] = field(default_factory=list)
     bits: list[float] = field(default_factory=list)
@@ -23,6 +29,7 @@ class DocumentLosses:
 
     def add(self, domain: str, document: int, bits: float, size: int) -> None:
         """Note one document; ``document`` is its place in the test split."""
+        self.interpolation.append(self.share)
         self.domain.append(domain)
         self.document.append(document)
         self.bits.append(bits)
@@ -35,6 +42,7 @@ class DocumentLosses:
 
         table = pyarrow.table(
             {
+                "interpolation": pyarrow.array(self.interpolation).dictionary_encode(),
                 "domain": pyarrow.array(self.domain).dictionary_encode(),
                 "document": pyarrow.array(self.document, pyarrow.int32()),
                 "bits": pyarrow.array(self.bits, pyarrow.float32()),

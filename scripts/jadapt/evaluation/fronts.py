@@ -37,6 +37,7 @@ from jadapt.training.run import LOG, Places, Run
 
 RESULT = "result.json"
 DOCUMENTS = "documents.parquet"
+BASE_DOCUMENTS = "base.parquet"
 # What points are compared by; methods that keep something for each task are measured both ways.
 BITS = ("bits_per_byte", "bits_per_byte_with_task")
 # What a measurement is of: (trained through, interpolation, domain, split, metric, value, unit, n).
@@ -148,7 +149,9 @@ class Front:
         return list(self._rows(base, results, choice)), choice
 
     def documents(self) -> Iterator[tuple[Point, Path]]:
-        """Yield the points that were trained to the end, each with its losses by document."""
+        """Yield the base model and the points that were trained to the end, each with its losses by
+        document."""
+        yield Point("", "", 0.0, 0, {}, ""), self.work / BASE_DOCUMENTS
         for path in sorted(self.work.rglob(DOCUMENTS)):
             yield Point(**read_json(path.with_name("point.json"))), path
 
@@ -223,8 +226,9 @@ class Front:
     def _measure(self, run: Run, place: int, folder: Path) -> list[Measured]:
         """Measure the model that a run has in memory after the task at ``place``.
 
-        After the last task everything is measured, on both splits and at every interpolation; on
-        the way there, what was just learned and what is to be kept, on test text.
+        After the last task everything is measured, on both splits, and on test text at every
+        interpolation, among which nothing is chosen; on the way there, what was just learned and
+        what is to be kept, on test text.
         """
         trained = self.sequence[: place + 1]
         task, last = trained[-1], place + 1 == len(self.sequence)
@@ -235,11 +239,11 @@ class Front:
         everything: dict[str, list[str] | None] = {"validation": None, "test": None}
         losses = DocumentLosses()
         found = self._of(model, method, trained, 1.0, everything, losses)
-        ranks.on_rank_zero(lambda: losses.write(folder / DOCUMENTS))
         if run.method.interpolates:
             for share in self.settings["interpolations"]:
                 with interpolated(model, method, self.model, share):
-                    found += self._of(model, method, trained, share, everything)
+                    found += self._of(model, method, trained, share, {"test": None}, losses)
+        ranks.on_rank_zero(lambda: losses.write(folder / DOCUMENTS))
         return found
 
     def _of(
@@ -253,6 +257,8 @@ class Front:
     ) -> list[Measured]:
         """Return the bits per byte of a model on the domains wanted of each split (None: all)."""
         found = []
+        if losses:
+            losses.share = share
         for split, domains in wanted.items():
             stages = self.stages[split]
             keep = losses if split == "test" else None
@@ -294,10 +300,13 @@ class Front:
         if self.settings["variants"][0]["settings"]["accelerator"] == "gpu":
             model.to("cuda")
         found = []
+        losses = DocumentLosses(share=0.0)
         for split, stages in self.stages.items():
-            measured = stages.measure(model.eval(), None, [], None, BITS)
+            keep = losses if split == "test" else None
+            measured = stages.measure(model.eval(), None, [], None, BITS, keep)
             for domain, metric, value, unit, n in measured:
                 found.append(["", 0.0, domain, split, metric, value, unit, n])
+        ranks.on_rank_zero(lambda: losses.write(self.work / BASE_DOCUMENTS))
         ranks.on_rank_zero(lambda: write_json(path, {"model": digest, "rows": found}))
         return found
 

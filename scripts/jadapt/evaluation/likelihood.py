@@ -11,7 +11,7 @@ this project: a model of pieces assigns no probability to the single characters 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -28,7 +28,9 @@ from jadapt.tokenization.attribution import character_shares, character_starts
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def text_rows(tally: Tally, *, told: bool = False) -> Iterator[tuple[str, float, str, int]]:
+def text_rows(
+    tally: Tally, *, told: bool = False, wanted: Container[str] | None = None
+) -> Iterator[tuple[str, float, str, int]]:
     """Yield (metric, value, unit, number of items averaged over) of every registered metric.
 
     Those of the whole text come first, then those of each script that the text has.
@@ -36,13 +38,17 @@ def text_rows(tally: Tally, *, told: bool = False) -> Iterator[tuple[str, float,
     Args:
         tally: the sums over the text.
         told: whether the model was told the task of the text, if it keeps something of each.
+        wanted: keys of the metrics of the whole text that are reported, and none by script; left
+            out: all of both.
     """
     for metric in of_kind(TextMetric):
+        if wanted is not None and metric.key not in wanted:
+            continue
         found = metric.value(tally) if metric.told == told else None
         if found is not None:
             value, count = found
             yield metric.key, value, metric.unit, count
-    for script in () if told else REPORTED_SCRIPTS:
+    for script in () if told or wanted is not None else REPORTED_SCRIPTS:
         for of_script in of_kind(ScriptMetric) if tally.characters[script] else ():
             found = of_script.value(tally, script)
             if found is not None:
@@ -55,6 +61,8 @@ def evaluate(
     rows: Iterable[dict[str, np.ndarray]],
     token_bytes: list[bytes],
     batch_size: int,
+    *,
+    by_character: bool = True,
 ) -> Tally:
     """Score packed documents.
 
@@ -64,6 +72,8 @@ def evaluate(
             ``position_ids`` and ``document``, of shape (T,).
         token_bytes: the UTF-8 bytes that each vocabulary entry stands for.
         batch_size: rows a forward pass.
+        by_character: whether characters are counted, by script, which takes the host longer than
+            a GPU needs for the passes.
 
     Returns:
         The sums over all scored tokens.
@@ -79,9 +89,13 @@ def evaluate(
             arrays = (batch["labels"][row], predicted[row], nats[row])
             for document, part in _documents(batch["document"][row], arrays, scored[row]):
                 predictions.setdefault(document, []).append(part)
+    sizes = np.array([len(piece) for piece in token_bytes])
     for document, parts in predictions.items():
         before = tally.bytes
-        _count_characters(parts, token_bytes, tally)
+        if by_character:
+            _count_characters(parts, token_bytes, tally)
+        else:
+            tally.bytes += sum(int(sizes[gold].sum()) for gold, *_ in parts)
         bits = sum(float(nats.sum()) for *_, nats in parts) / math.log(2)
         tally.documents.append((document, bits, tally.bytes - before))
     return tally

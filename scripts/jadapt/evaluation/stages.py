@@ -14,6 +14,7 @@ from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.tokens import TokenFile
 from jadapt.evaluation.documents import DocumentLosses
 from jadapt.evaluation.likelihood import evaluate, text_rows
+from jadapt.evaluation.tally import Tally
 from jadapt.methods import loading
 from jadapt.methods.base import Method
 from jadapt.tokenization.tokenizers import Tokenizer
@@ -107,22 +108,30 @@ class Stages:
             method: how it was adapted; None for the base model.
             trained: the tasks that it was trained on, in order.
             domains: to measure; those that are not there are left out. Default: all.
-            metrics: to report. Default: all.
+            metrics: of whole texts, to report. Default: all, those by script too.
             losses: gets the losses of single documents.
         """
         for domain, rows in self.rows.items():
             if domains is not None and domain not in domains:
                 continue
-            tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
+            tally = self._tally(model, rows, metrics)
             if losses is not None:
                 for document, bits, size in tally.documents:
                     losses.add(domain, document, bits, size)
-            found = list(text_rows(tally))
+            found = list(text_rows(tally, wanted=metrics))
             if method is not None and method.needs_task_id:
                 method.for_task(model, task_index(domain, self.settings["source_domain"], trained))
-                tally = evaluate(model, rows, self.token_bytes, self.settings["batch_size"])
+                tally = self._tally(model, rows, metrics)
                 method.for_task(model, None)
-                found += text_rows(tally, told=True)
+                found += text_rows(tally, told=True, wanted=metrics)
             for name, value, unit, n in found:
-                if metrics is None or name in metrics:
-                    yield domain, name, value, unit, n
+                yield domain, name, value, unit, n
+
+    def _tally(
+        self,
+        model: PreTrainedModel,
+        rows: list[dict[str, np.ndarray]],
+        metrics: Sequence[str] | None,
+    ) -> Tally:
+        size, whole = self.settings["batch_size"], metrics is not None
+        return evaluate(model, rows, self.token_bytes, size, by_character=not whole)

@@ -63,8 +63,8 @@ def test_every_point_is_measured_at_every_stage_that_it_is_compared_at(whole):
     assert set(points["learning_rate"]) == {"0.001", "0.01"}
     assert set(points["strength"]) == {"0.25", "0.5"}
     last = points[points["trained_through"] == "second"]
-    # Both splits of every domain, as it is and half-way to the base model.
-    assert len(last) == 4 * 2 * 3 * 2
+    # Both splits of every domain as it is, the test split half-way to the base model.
+    assert len(last) == 4 * 3 * (2 + 1)
     first = points[points["trained_through"] == "first"]
     assert set(first["evaluated_on"]) == {"first", "known"}
     assert set(first["split"]) == {"test"}
@@ -107,17 +107,21 @@ def test_the_losses_of_documents_sum_to_those_of_the_table(whole):
     table, _, work = whole
     documents = pd.read_parquet(work / "documents.parquet")
     assert set(documents.columns) == {
-        "domain", "document", "bits", "bytes", "strength", "learning_rate", "seed",
+        "interpolation", "domain", "document", "bits", "bytes", "strength", "learning_rate", "seed",
     }  # fmt: skip
     rows = table[
         (table["trained_through"] == "second") & (table["split"] == "test")
-        & (table["interpolation"] == "1.0") & (table["metric"] == "bits_per_byte")
+        & (table["metric"] == "bits_per_byte")
     ]  # fmt: skip
+    base = table[(table["method"] == "base") & (table["split"] == "test")]
+    rows = pd.concat([rows, base[base["metric"] == "bits_per_byte"]])
+    assert set(rows["interpolation"]) == {"0.0", "0.5", "1.0"}
     for _, row in rows.iterrows():
         part = documents[
             (documents["domain"] == row["evaluated_on"])
             & (documents["learning_rate"] == float(row["learning_rate"]))
             & (documents["strength"] == row["strength"])
+            & (documents["interpolation"] == float(row["interpolation"]))
         ]
         found = part["bits"].sum() / part["bytes"].sum()
         assert found == pytest.approx(float(row["value"]), rel=1e-5)

@@ -99,3 +99,9 @@ def test_documents_are_put_together_across_rows():
     assert sum(tally.script_nats.values()) == pytest.approx(tally.nats)
     assert tally.bytes == 4
     assert +tally.characters == {"kanji": 1, "other": 1}
+    assert [size for *_, size in tally.documents] == [1, 3]
+    whole = likelihood.evaluate(model, rows, token_bytes, batch_size=2, by_character=False)
+    assert whole.documents == tally.documents
+    assert (whole.bits, whole.bytes, +whole.characters) == (tally.bits, tally.bytes, {})
+    keys = [key for key, *_ in likelihood.text_rows(whole, wanted=["bits_per_byte"])]
+    assert keys == ["bits_per_byte"]
