@@ -34,9 +34,10 @@ from jadapt.training.run import Places, Run
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
 TOKENIZER = SimpleNamespace(start_id=1, end_id=2, pad_id=0, sha256="0" * 64)
 RECIPE = {
-    "seed": 1, "learning_rate": 1e-5, "source_domain": "known", "sequence": ["task"], "devices": 1,
-    "threads": 1, "warmup_steps": 1, "minimum_learning_rate_ratio": 0.1, "weight_decay": 0.01,
-    "beta1": 0.9, "beta2": 0.95, "gradient_clip": 1.0, "log_interval": 10**6,
+    "role": "task", "seed": 1, "reserved": {}, "learning_rate": 1e-5, "source_domain": "known",
+    "sequence": ["task"], "devices": 1, "threads": 1, "warmup_steps": 1,
+    "minimum_learning_rate_ratio": 0.1, "weight_decay": 0.01, "beta1": 0.9, "beta2": 0.95,
+    "gradient_clip": 1.0, "log_interval": 10**6,
     "validation_interval": 10**6, "validation_tokens": 1, "checkpoint_interval": 10**6,
 }  # fmt: skip
 

@@ -211,6 +211,9 @@ rule baselines:
                 f"{SOURCE_DOMAIN}={budget.labels(runs.run_settings(config, 'base'), SOURCE_DOMAIN)}",
             ]
         ),
+        reserved=[
+            f"{domain}={share}" for domain, share in runs.reserved(config).items()
+        ],
         domains=EVALUATED,
         maximum_tokens=config["evaluation"]["maximum_tokens"],
     message:
@@ -218,8 +221,8 @@ rule baselines:
     shell:
         "python scripts/measure_baselines.py --study {params.study:q} --corpora {params.corpora:q}"
         " --tokens {params.tokens:q} --labels {params.labels:q} {params.known:q}"
-        " --domains {params.domains:q} --maximum-tokens {params.maximum_tokens:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --reserved {params.reserved:q} --domains {params.domains:q}"
+        " --maximum-tokens {params.maximum_tokens:q} --output {output:q} > {log:q} 2>&1"
 
 
 # Only where something is searched for or varied.

@@ -26,6 +26,10 @@ def main() -> None:
         "--known", type=_count, metavar="DOMAIN=COUNT",
         help="the domain that the base model is trained on, and how many labels of it",
     )  # fmt: skip
+    parser.add_argument(
+        "--reserved", type=_share, nargs="*", default=[], metavar="DOMAIN=SHARE",
+        help="shares of the training documents that only pre-training draws",
+    )  # fmt: skip
     parser.add_argument("--domains", nargs="+", required=True, help="whose test text is scored")
     parser.add_argument(
         "--maximum-tokens", type=int, help="test tokens of a domain; all by default"
@@ -42,7 +46,13 @@ def main() -> None:
     rows = [
         row
         for labels in trained
-        for row in baseline_rows(domains, labels, arguments.domains, arguments.maximum_tokens)
+        for row in baseline_rows(
+            domains,
+            labels,
+            arguments.domains,
+            arguments.maximum_tokens,
+            dict(arguments.reserved),
+        )
     ]
     BASELINES.write(
         arguments.output,
@@ -55,6 +65,11 @@ def _count(text: str) -> tuple[str, int]:
     if not (name and count.isdecimal() and int(count)):
         raise UserError(f"--labels {text}: expected DOMAIN=COUNT, a count of at least 1")
     return name, int(count)
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, share = text.partition("=")
+    return name, float(share)
 
 
 if __name__ == "__main__":

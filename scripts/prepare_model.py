@@ -30,6 +30,7 @@ def main() -> None:
 
     import torch
 
+    from jadapt.core import seeds
     from jadapt.core.files import read_json
     from jadapt.models import extension, published, scratch
     from jadapt.tokenization import tokenizers, vocabulary
@@ -44,7 +45,7 @@ def main() -> None:
     spelt = vocabulary.old_pieces(arguments.tokenizer)
     size = tokenizer.vocabulary_size - len(spelt or [])
     if settings["kind"] == "scratch":
-        torch.manual_seed(arguments.seed)
+        torch.manual_seed(seeds.stream("pretraining", arguments.seed, "weights"))
         model = scratch.build(settings, size, special_ids)
     else:
         meta = read_json(arguments.tokenizer / tokenizers.META_NAME)

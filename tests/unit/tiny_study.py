@@ -48,6 +48,7 @@ SETTINGS = {
     "run": "tiny",
     "method": "sft",
     "role": "task",
+    "reserved": {},
     "seed": 3,
     "learning_rate": 1e-2,
     "source_domain": "known",

@@ -39,5 +39,10 @@ def rows(settings: Mapping[str, Any], task: str) -> int:
 
 
 def labels(settings: Mapping[str, Any], task: str) -> int:
-    """Return the labels (tokens to predict) of one task of a run."""
-    return rows(settings, task) * settings["sequence_length"]
+    """Return the labels (tokens to predict) of the task's own text in one task of a run.
+
+    Rows of another domain, which pre-training may mix in, do not count.
+    """
+    count = rows(settings, task)
+    other = round(count * (settings.get("mixture") or {}).get("share", 0))
+    return (count - other) * settings["sequence_length"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from jadapt.core.seeds import Role
+
 # Keys of an entry that are read here; a training process is not told of them as they stand.
 OF_STUDY = ("strengths", "remembers")
 
@@ -21,10 +23,17 @@ def run_settings(config: dict, run: str, seed: int | None = None) -> dict:
         seed: the seed of the run; left out where the caller trains several.
 
     Returns:
-        The keys of ``training`` and of the run's own entry, with ``run``, ``sequence`` and
-        ``source_domain``. ``learning_rate`` is a list where the study has a grid.
+        The keys of ``training`` and of the run's own entry, with ``run``, ``role`` (what the
+        training is for, of `jadapt.core.seeds`), ``sequence``, ``source_domain`` and ``reserved``
+        (shares of documents that only pre-training draws, by domain). ``learning_rate`` is a list
+        where the study has a grid.
     """
-    shared = {**config["training"], "source_domain": known_domains(config)[0]}
+    shared = {
+        **config["training"],
+        "role": "pretraining" if run == "base" else "task",
+        "source_domain": known_domains(config)[0],
+        "reserved": reserved(config),
+    }
     if run == "base":
         own = {key: value for key, value in config["pretraining"].items() if key != "domain"}
         return {**shared, "method": "sft", **own, "run": run, "sequence": [shared["source_domain"]]}
@@ -80,7 +89,8 @@ def _as_list(rate: float | list[float]) -> list[float]:
 
 def search_settings(config: dict, run: str) -> dict:
     """Resolve a learning-rate grid: one run on the first task, every rate, the grid's seeds."""
-    return _search(config, run, [("", config["methods"][run])], "", config["search"]["seeds"])
+    variants = [("", config["methods"][run])]
+    return _search(config, run, variants, "search", "", config["search"]["seeds"])
 
 
 def has_front(config: dict, run: str) -> bool:
@@ -129,7 +139,7 @@ def ablation_settings(config: dict, name: str) -> dict:
     variants = [
         (variant_name(value), varied_entry(config, ablation, value)) for value in ablation["values"]
     ]
-    settings = _search(config, ablation["run"], variants, name, ablation["seeds"])
+    settings = _search(config, ablation["run"], variants, "ablation", name, ablation["seeds"])
     if "learning_rate" in ablation:
         settings["rates"] = _as_list(ablation["learning_rate"])
     return settings
@@ -146,9 +156,14 @@ def varied_entry(config: dict, ablation: dict, value: Any) -> dict:
 
 
 def _search(
-    config: dict, run: str, variants: list[tuple[str, dict]], ablation: str, seeds: list[int]
+    config: dict,
+    run: str,
+    variants: list[tuple[str, dict]],
+    role: Role,
+    ablation: str,
+    seeds: list[int],
 ) -> dict:
-    settings = run_settings(config, run)
+    settings = {**run_settings(config, run), "role": role}
     evaluation = config["evaluation"]
     return {
         "run": run,
@@ -194,6 +209,15 @@ def base_domains(config: dict) -> list[str]:
     pretraining = config["pretraining"]
     mixture = pretraining.get("mixture")
     return [pretraining["domain"], *([mixture["domain"]] if mixture else [])]
+
+
+def reserved(config: dict) -> dict[str, float]:
+    """Return which share of a domain's training documents is kept for pre-training, by domain.
+
+    Nothing but pre-training draws them, and it draws no others there (`jadapt.data.partition`).
+    """
+    mixture = config["pretraining"].get("mixture")
+    return {mixture["domain"]: mixture["reserved_share"]} if mixture else {}
 
 
 def base_seed(config: dict) -> int:

@@ -153,6 +153,9 @@ class Mixture(Section):
     """Domain in the language to be learned."""
     share: Annotated[float, Field(gt=0, le=0.5)]
     """Share of the rows."""
+    reserved_share: Annotated[float, Field(gt=0, le=0.5)]
+    """Share of the domain's training documents that these rows are made of. Nothing else is trained
+    on them, nor remembers them; enough that few rows repeat."""
 
 
 Pretraining = changes(

@@ -156,6 +156,11 @@ def _check_domains(config: dict, catalogue: dict, origin: Origin) -> None:
             "sequence",
             f"'{source}' is what the base model learns first (pretraining.domain); name others",
         )
+    if source in mixed:
+        raise origin.refusal(
+            "pretraining.mixture.domain",
+            f"'{source}' is what the base model learns anyway (pretraining.domain); name another",
+        )
     for names, key in (
         (config["sequence"], "sequence"),
         (learned, "tokenizer.domains"),

@@ -8,10 +8,11 @@ the run would train on text that its base model has seen.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
-Role = Literal["pretraining", "task", "front", "ablation", "tokenization", "generation"]
-# Whoever draws has one of these.
+Role = Literal["pretraining", "task", "search", "front", "ablation", "tokenization", "generation"]
+# Every training has one of these, and so has whatever else draws.
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
@@ -27,3 +28,8 @@ def stream(role: Role, seed: int, *key: object) -> int:
         raise ValueError(f"role {role!r}")
     words = "\0".join(map(str, (role, seed, *key)))
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "big") >> 1
+
+
+def of_run(settings: Mapping[str, Any], *key: object) -> int:
+    """Return the seed of one stream of a training, by the ``role`` and ``seed`` of its settings."""
+    return stream(settings["role"], settings["seed"], *key)

@@ -24,19 +24,40 @@ class PackedStream:
     which is what attention masks are built from: packed documents do not see each other.
 
     Finding a row takes O(log documents) time; memory is O(documents), for one epoch at a time.
+
+    Args:
+        token_file: of the domain.
+        sequence_length: tokens per row.
+        seed: of the order.
+        start_id: the token before each document.
+        end_id: the label after each document.
+        documents: indices of the documents that may be drawn, in steps of one; all by default.
+
+    Raises:
+        UserError: the documents do not fill one row.
     """
 
     def __init__(
-        self, token_file: TokenFile, sequence_length: int, seed: int, start_id: int, end_id: int
+        self,
+        token_file: TokenFile,
+        sequence_length: int,
+        seed: int,
+        start_id: int,
+        end_id: int,
+        documents: range | None = None,
     ) -> None:
         check_sequence_length(sequence_length)
         self.sequence_length = sequence_length
-        self.rows_per_epoch = (token_file.tokens + len(token_file)) // sequence_length
+        part = range(len(token_file)) if documents is None else documents
+        self._documents = np.arange(part.start, part.stop)
+        tokens = int(token_file.lengths[self._documents].sum())
+        self.rows_per_epoch = (tokens + len(self._documents)) // sequence_length
         if not self.rows_per_epoch:
             raise UserError(
-                f"{token_file.directory}: {token_file.tokens} tokens in {len(token_file)} "
+                f"{token_file.directory}: {tokens} tokens in {len(part)} "
                 f"documents do not fill one row of sequence_length {sequence_length}; "
-                "shorten the rows or enlarge the domain"
+                "shorten the rows or enlarge the domain (pretraining.mixture.reserved_share is of "
+                "the one that stands beside it)"
             )
         self._file, self._seed = token_file, seed
         self._start_id, self._end_id = start_id, end_id
@@ -84,7 +105,7 @@ class PackedStream:
         if epoch == self._epoch:
             return
         generator = np.random.Generator(np.random.PCG64([self._seed, epoch]))
-        self._order = generator.permutation(len(self._file))
-        self._bounds = np.zeros(len(self._file) + 1, np.int64)
+        self._order = generator.permutation(self._documents)
+        self._bounds = np.zeros(len(self._order) + 1, np.int64)
         np.cumsum(self._file.lengths[self._order] + 1, out=self._bounds[1:])
         self._epoch = epoch

@@ -42,8 +42,10 @@ class SampledStream(PackedStream):
         seed: int,
         tokenizer: Tokenizer,
         regularisation: Regularisation,
+        documents: range | None = None,
     ) -> None:
-        super().__init__(token_file, sequence_length, seed, tokenizer.start_id, tokenizer.end_id)
+        ends = tokenizer.start_id, tokenizer.end_id
+        super().__init__(token_file, sequence_length, seed, *ends, documents)
         self._tokenizer, self._regularisation = tokenizer, regularisation
         self._block: tuple[int, int] | None = None
         self._rows: dict[str, np.ndarray] = {}

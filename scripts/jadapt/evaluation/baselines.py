@@ -8,18 +8,20 @@ method                  trained on                               rows
 ``ngram``               the characters of the same documents      the same
 ``unigram_own``         those of one task alone                   of that task, on its own domain
 ``ngram_own``           the same, by characters                   the same
-``ngram_all``           the whole training splits of all tasks   after the last, on every domain
+``ngram_all``           all that runs may draw of all tasks      after the last, on every domain
 ======================  =======================================  ===================================
 
 A run sees a sample of the documents that its seed draws; here it is the first documents of the
-split, whose order is that of a hash, so that no row depends on a seed. The order of an n-gram is
+split, whose order is that of a hash, so that no row depends on a seed. Documents that are reserved
+for pre-training (`jadapt.data.partition`) stand at the end of a split and take no part, as they
+take none in a run. The order of an n-gram is
 the one of 1 to 6 that is best on validation text of the domain it is evaluated on. Domains of
 another language than that of the tasks have no rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -30,6 +32,7 @@ import numpy as np
 from jadapt.core.errors import UserError
 from jadapt.core.files import read_jsonl
 from jadapt.data.evaluation_rows import evaluation_documents
+from jadapt.data.partition import unreserved
 from jadapt.data.tokens import TokenFile
 from jadapt.evaluation.ngram import CHARACTERS, NGram, bits_per_byte, code_points
 
@@ -71,13 +74,13 @@ class Domain:
             yield code_points(document[language])
 
 
-def documents_seen(token_file: TokenFile, labels: int) -> int:
+def documents_seen(token_file: TokenFile, labels: int, available: int) -> int:
     """Return how many first documents of a split hold so many labels: its tokens and an end each.
 
-    At least one, and at most all: a run of more labels sees documents again.
+    At least one, and at most the ``available`` first: a run of more labels sees documents again.
     """
     ends = token_file.offsets[1:] + np.arange(1, len(token_file) + 1)
-    return min(max(int(np.searchsorted(ends, labels, side="right")), 1), len(token_file))
+    return min(max(int(np.searchsorted(ends, labels, side="right")), 1), available)
 
 
 def baseline_rows(
@@ -85,6 +88,7 @@ def baseline_rows(
     labels: dict[str, int],
     evaluated: Sequence[str],
     maximum_tokens: int | None,
+    reserved: Mapping[str, float],
 ) -> Iterator[Row]:
     """Yield the rows of the baselines.
 
@@ -94,14 +98,20 @@ def baseline_rows(
             are in one language.
         evaluated: domains whose test text is scored; one without documents is left out.
         maximum_tokens: how much of it, as for the models.
+        reserved: shares of a domain's training documents that only pre-training draws, by domain.
 
     Raises:
-        UserError: a domain to train on has no documents, or text and tokens do not belong together.
+        UserError: a domain to train on has no documents for it, or text and tokens do not belong
+            together.
     """
     tasks = list(labels)
     files = {task: domains[task].token_file("train") for task in tasks}
-    for token_file in files.values():
-        if not len(token_file):
+    available = {
+        task: len(unreserved(len(token_file), reserved.get(task, 0.0)))
+        for task, token_file in files.items()
+    }
+    for task, token_file in files.items():
+        if not available[task]:
             raise UserError(f"{token_file.directory}: no documents to train a baseline on")
     language = files[tasks[0]].meta["language"]
     tests = {}
@@ -116,7 +126,9 @@ def baseline_rows(
             if ending and place == 0:
                 models |= {f"{method}_own": model for method, model in models.items()}
                 continue
-            seen = {name: documents_seen(files[name], labels[name]) for name in names}
+            seen = {
+                name: documents_seen(files[name], labels[name], available[name]) for name in names
+            }
             parts = [_tokens(files[name], count) for name, count in seen.items()]
             texts = (domains[name].texts("train", language, seen[name]) for name in names)
             models[f"unigram{ending}"] = _Tokens(parts)
@@ -125,7 +137,7 @@ def baseline_rows(
             own = method.endswith("_own")
             scored = {name: test for name, test in tests.items() if not own or name == task}
             yield from _scores(method, task, model, scored)
-    texts = (domains[name].texts("train", language) for name in tasks)
+    texts = (domains[name].texts("train", language, available[name]) for name in tasks)
     yield from _scores("ngram_all", tasks[-1], _Characters(chain(*texts)), tests)
 
 

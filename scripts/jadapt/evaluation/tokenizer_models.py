@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformers import AutoConfig
 
-from jadapt.core import checksums
+from jadapt.core import checksums, seeds
 from jadapt.core.files import read_json, write_json
 from jadapt.data.evaluation_rows import evaluation_documents, evaluation_rows
 from jadapt.data.tokens import TokenFile
@@ -125,9 +125,8 @@ class TokenizerModels:
             "eos_token_id": tokenizer.end_id,
             "pad_token_id": tokenizer.pad_id,
         }
-        scratch.prepare(
-            self.settings["model"], tokenizer.vocabulary_size, special, point.seed, folder
-        )
+        seed = seeds.stream("tokenization", point.seed, "weights")
+        scratch.prepare(self.settings["model"], tokenizer.vocabulary_size, special, seed, folder)
         checksums.seal_folder(folder)
         return folder
 
@@ -138,7 +137,10 @@ class TokenizerModels:
             "method": "sft",
             "sequence": [TEXT],
             "source_domain": TEXT,
+            "role": "tokenization",
             "seed": point.seed,
+            # No model of this study was pre-trained.
+            "reserved": {},
             "subword_regularisation": point.regularisation,
         }
         reference = load(self.folders[self.settings["reference"]] / "tokenizer")

@@ -42,7 +42,7 @@ class Context:
             the precision of the run, without penalty.
         reduce: averages a tensor over the devices; the identity on one.
         batch_size: rows that fit into one forward and backward pass.
-        seed: of the run; whatever a strategy draws comes from a generator seeded with it.
+        seed: of what strategies draw in this run; each seeds generators of its own with it.
     """
 
     model: PreTrainedModel

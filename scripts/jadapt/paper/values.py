@@ -46,6 +46,7 @@ WHOLE_PERCENT = partial(percent, digits=0)
 # Settings that are shares; others are printed as whole numbers or as they are.
 SHARES: dict[str, Form] = {
     "pretraining.mixture.share": percent,
+    "pretraining.mixture.reserved_share": WHOLE_PERCENT,
     "segmentation.network.dropout": WHOLE_PERCENT,
 }
 

@@ -14,25 +14,24 @@ from jadapt.data.evaluation_rows import evaluation_rows
 from jadapt.data.loading import PackedRows, RowsFrom
 from jadapt.data.mixing import MixedStream, Stream
 from jadapt.data.packing import PackedStream
+from jadapt.data.partition import reserved, unreserved
 from jadapt.data.sampling import Regularisation, SampledStream
 from jadapt.data.tokens import TokenFile
 from jadapt.methods.strategy import Batch, Strategy
 from jadapt.tokenization.tokenizers import Tokenizer
 from jadapt.training.distributed import ranks
 
-# Stands for the position of the source domain, which is not part of the task sequence.
-KNOWN = 99
-TASKS = 100
-
 
 class TrainingRows:
     """Reads the token files of a run.
 
-    The order of a domain's rows depends only on the run's seed and the domain's position in the
-    sequence, so it is the same for every method.
+    The order of a domain's rows depends only on the run's role, its seed and the domain, so it is
+    the same for every method. Of a domain that pre-training takes a little of, pre-training draws
+    the documents that are reserved for it, and every other role the others.
 
     Args:
-        settings: the settings of a run, with ``seed``.
+        settings: the settings of a run, with ``role`` (of `jadapt.core.seeds`), ``seed`` and
+            ``reserved`` (shares of the documents that are kept for pre-training, by domain).
         tokens: one folder per domain, which holds one token file per split.
         tokenizer: the tokenizer that made the token files.
     """
@@ -44,24 +43,15 @@ class TrainingRows:
 
     def seed(self, place: int) -> int:
         """Return the seed of the task at position ``place`` of the sequence (from 0)."""
-        return self._seed(place, "task", place)
+        return self._seed("task", place)
 
-    def _seed(self, offset: int, *key: object) -> int:
-        """Return the seed of one stream of rows.
-
-        Runs with a ``role`` draw from streams of their own (`jadapt.core.seeds`). The others keep
-        the seeds that released results were drawn with: 1000 per seed of the run, plus an offset.
-        """
-        if role := self._settings.get("role"):
-            return seeds.stream(role, self._settings["seed"], *key)
-        return self._settings["seed"] * 1000 + offset
-
-    def _rows_seed(self, domain: str) -> int:
-        return self._seed(self._place(domain), "rows", domain)
+    def _seed(self, *key: object) -> int:
+        """Return the seed of one stream of random numbers of the run."""
+        return seeds.of_run(self._settings, *key)
 
     def stream(self, domain: str) -> PackedStream:
         """Return the rows of a domain in the order of its own task, without subword sampling."""
-        return self._packed(domain, self._rows_seed(domain))
+        return self._packed(domain, self._seed("rows", domain))
 
     def task(self, place: int, strategies: list[Strategy]) -> Stream:
         """Return the training rows of the task at ``place``, after the strategies have mixed them.
@@ -72,19 +62,17 @@ class TrainingRows:
         domains = [self._settings["source_domain"], *self._settings["sequence"]]
 
         def own(domain: str) -> PackedStream:
-            return self._packed(domain, self._rows_seed(domain), sampled)
+            return self._packed(domain, self._seed("rows", domain), sampled)
 
         stream: Stream = own(self._settings["sequence"][place])
         if mixture := self._settings.get("mixture"):
-            drawn = self._seed(place, "mixture", mixture["domain"])
+            drawn = self._seed("mixture", place, mixture["domain"])
             other = self._packed(mixture["domain"], drawn, sampled)
             stream = MixedStream(stream, other, mixture["share"])
         earlier = [own(domain) for domain in domains[: place + 1]]
         # Joint training sees all domains in every task, each time in another order.
-        offset = TASKS * (place + 1)
         every = [
-            self._packed(domain, self._seed(offset + i, "joint", place, domain), sampled)
-            for i, domain in enumerate(domains)
+            self._packed(domain, self._seed("joint", place, domain), sampled) for domain in domains
         ]
         for strategy in strategies:
             stream = strategy.mix(stream, earlier, every)
@@ -105,7 +93,7 @@ class TrainingRows:
             ),
             batch_size=settings["micro_batch_size"],
             # A separate generator, so that the loader does not advance torch's global one.
-            generator=torch.Generator().manual_seed(settings["seed"]),
+            generator=torch.Generator().manual_seed(self._seed("loader")),
         )
 
     def batch(self, domain: str, first: int, count: int) -> Batch:
@@ -134,21 +122,27 @@ class TrainingRows:
             )
         return self._validation[domain]
 
-    def _place(self, domain: str) -> int:
-        sequence = self._settings["sequence"]
-        return sequence.index(domain) if domain in sequence else KNOWN
+    def _documents(self, domain: str, count: int) -> range | None:
+        """Return which of ``count`` training documents this run may draw; None is all."""
+        share = self._settings["reserved"].get(domain)
+        if share is None:
+            return None
+        pretraining = self._settings["role"] == "pretraining"
+        return reserved(count, share) if pretraining else unreserved(count, share)
 
     def _packed(self, domain: str, seed: int, sampled: bool = False) -> PackedStream:
         key = (domain, seed, sampled)
         if key not in self._streams:
             tokens, length = self._file(domain, "train"), self._settings["sequence_length"]
-            tokenizer = self._tokenizer
+            tokenizer, documents = self._tokenizer, self._documents(domain, len(tokens))
             if sampled:
                 drawn = Regularisation(**self._settings["subword_regularisation"])
-                self._streams[key] = SampledStream(tokens, length, seed, tokenizer, drawn)
+                self._streams[key] = SampledStream(
+                    tokens, length, seed, tokenizer, drawn, documents
+                )
             else:
                 self._streams[key] = PackedStream(
-                    tokens, length, seed, start_id=tokenizer.start_id, end_id=tokenizer.end_id
+                    tokens, length, seed, tokenizer.start_id, tokenizer.end_id, documents
                 )
         return self._streams[key]
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
 from jadapt.config import budget, composition, parallelism
-from jadapt.core import checksums
+from jadapt.core import checksums, seeds
 from jadapt.core.errors import UserError
 from jadapt.core.files import atomic, read_json, write_json
 from jadapt.methods import registry
@@ -103,7 +103,7 @@ class Run:
         """Train every task; return their part of ``run.json``: sizes, steps, tokens, seconds."""
         torch.set_num_threads(self.settings["threads"])
         make_deterministic(self.settings["accelerator"], Fast.of(self.settings).deterministic)
-        lightning.pytorch.seed_everything(self.settings["seed"], verbose=False)
+        lightning.pytorch.seed_everything(seeds.of_run(self.settings, "run"), verbose=False)
         meters.reset_peak_memory()
         self.module.begin_run(self.places.model, self.method, self.strategies, self.settings)
         reports = [self._task(place, task) for place, task in enumerate(self.settings["sequence"])]
@@ -250,7 +250,7 @@ class Run:
             loss=module.loss,
             reduce=module.trainer.strategy.reduce,
             batch_size=self.settings["micro_batch_size"],
-            seed=self.settings["seed"],
+            seed=seeds.of_run(self.settings, "strategies"),
         )
         if place == 0:
             self._note_known(known)

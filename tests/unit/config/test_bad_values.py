@@ -81,6 +81,14 @@ def said(check, *arguments, **changes):
         ({"training__sequence_length": 1}, "training.sequence_length: 1 is less than the minimum"),
         ({"corpora__splits__test": 0.5}, "corpora.splits.test: 0.5 is greater than or equal to"),
         ({"pretraining__mixture__share": 0.6}, "pretraining.mixture.share: 0.6 is greater than"),
+        (
+            {"pretraining__mixture__reserved_share": 0},
+            "pretraining.mixture.reserved_share: 0 is less than or equal to",
+        ),
+        (
+            {"pretraining__mixture__reserved_share": None},
+            "missing key 'pretraining.mixture.reserved_share'",
+        ),
         ({"pretraining__trace": 1}, "unknown key 'pretraining.trace'"),
         ({"tokenizer__vocabulary_size": 10}, "tokenizer.vocabulary_size: 10 is less than the min"),
         (

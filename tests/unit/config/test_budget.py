@@ -24,3 +24,9 @@ def test_tokens_of_a_task_take_the_place_of_steps(task, steps, warmup):
 def test_without_tokens_every_task_takes_the_steps_of_the_run():
     plain = {**SETTINGS, "tokens": None}
     assert budget.of_task(plain, "first") == plain
+
+
+def test_rows_that_pretraining_mixes_in_are_no_labels_of_its_own_text():
+    mixed = {**SETTINGS, "mixture": {"domain": "other", "share": 0.05}}
+    assert budget.labels(mixed, "known") == 10 * (400 - 20)
+    assert budget.rows(mixed, "known") == 400

@@ -1,8 +1,11 @@
 """What a study's configuration means for each of its runs."""
 
+import itertools
+
 import pytest
 
 from jadapt.config import runs
+from jadapt.core import seeds
 from jadapt.core.errors import UserError
 from shipped_study import DEFAULT, validated
 
@@ -50,7 +53,11 @@ def test_an_ablation_may_vary_what_a_run_takes_from_the_shared_settings():
     found = runs.ablation_settings(config, "precision")
     assert [v["settings"]["precision"] for v in found["variants"]] == precisions["values"]
     # Everything else is as in the run itself.
-    rest = {**runs.run_settings(config, "sft"), "sequence": config["sequence"][:1]}
+    rest = {
+        **runs.run_settings(config, "sft"),
+        "role": "ablation",
+        "sequence": config["sequence"][:1],
+    }
     for variant in found["variants"]:
         assert variant["settings"] == {**rest, "precision": variant["name"]}
     assert config["methods"]["sft"] == DEFAULT["methods"]["sft"]
@@ -100,3 +107,44 @@ def test_a_run_may_remember_other_text_of_the_known_language():
 def test_what_is_not_there_cannot_be_remembered_or_trained_on(changes, words):
     with pytest.raises(UserError, match=words):
         validated(**changes)
+
+
+def test_trainings_of_unlike_purposes_have_unlike_roles():
+    fronts = {"seeds": [1], "retention": ["english"]}
+    config = {**validated(), "fronts": fronts}
+    resolved = {
+        "pretraining": [runs.run_settings(config, "base")],
+        "task": [runs.run_settings(config, name, 1) for name in config["methods"]],
+        "search": variants(runs.search_settings(config, name) for name in config["methods"]),
+        "front": variants(runs.front_settings(config, name) for name in config["methods"]),
+        "ablation": variants(runs.ablation_settings(config, n) for n in config["ablations"]),
+    }
+    for role, found in resolved.items():
+        assert {settings["role"] for settings in found} == {role}
+    settings = [{**found[0], "seed": 1} for found in resolved.values()]
+    for one, other in itertools.combinations(settings, 2):
+        assert seeds.of_run(one, "rows", "everyday") != seeds.of_run(other, "rows", "everyday")
+
+
+def variants(points):
+    """Return the settings of every variant of searches, fronts or ablations."""
+    return [variant["settings"] for point in points for variant in point["variants"]]
+
+
+def test_every_training_knows_which_documents_are_kept_for_pretraining():
+    mixture = {"domain": "cloud", "share": 0.05, "reserved_share": 0.25}
+    config = validated(pretraining__mixture=mixture)
+    found = [
+        runs.run_settings(config, "base"),
+        runs.run_settings(config, "replay", 1),
+        *variants([runs.search_settings(config, "lora")]),
+        *variants([runs.ablation_settings(config, "lora_rank")]),
+    ]
+    assert [settings["reserved"] for settings in found] == [{"cloud": 0.25}] * len(found)
+    assert runs.run_settings(validated(pretraining__mixture=None), "sft", 1)["reserved"] == {}
+
+
+def test_the_base_models_own_domain_is_no_mixture():
+    mixture = {"domain": "english", "share": 0.05, "reserved_share": 0.25}
+    with pytest.raises(UserError, match=r"pretraining\.mixture\.domain.*'english'.*name another"):
+        validated(pretraining__mixture=mixture)

@@ -81,11 +81,11 @@ def test_the_shipped_study_is_valid():
         ),
         ({"study": "a; touch x"}, "study.yaml: study: 'a; touch x' does not match"),
         (
-            {"pretraining__mixture": {"domain": "evryday", "share": 0.1}},
+            {"pretraining__mixture": {"domain": "evryday", "share": 0.1, "reserved_share": 0.1}},
             "study.yaml: pretraining.mixture.domain: unknown 'evryday'; did you mean 'everyday'?",
         ),
         (
-            {"pretraining__mixture": {"domain": "react", "share": 0.1}},
+            {"pretraining__mixture": {"domain": "react", "share": 0.1, "reserved_share": 0.1}},
             "study.yaml: domain 'react' is optional",
         ),
         ({"sequence": ["literature"]}, "study.yaml: domain 'literature' is optional"),

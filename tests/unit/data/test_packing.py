@@ -70,6 +70,18 @@ def test_an_epoch_holds_every_slot_once_but_the_dropped_tail(lengths, length, se
     assert slots - len(found) < length
 
 
+@given(lengths=LENGTHS.filter(len), data=st.data())
+@settings(deadline=None)
+def test_only_the_documents_that_may_be_drawn_are_drawn(lengths, data):
+    start = data.draw(st.integers(0, len(lengths) - 1))
+    part = range(start, data.draw(st.integers(start + 1, len(lengths))))
+    stream = PackedStream(token_file(lengths), 1, 0, START, END, part)
+    rows = [stream.row(index) for index in range(2 * stream.rows_per_epoch)]
+    found = [int(row["labels"][0]) for row in rows]
+    allowed = [token for number in part for token in [*numbered(lengths)[number], END]]
+    assert sorted(found) == sorted(2 * allowed)
+
+
 @settings(deadline=None)
 @given(lengths=LENGTHS.filter(sum), length=st.integers(1, 16))
 def test_positions_restart_with_documents_and_rows(lengths, length):
@@ -114,6 +126,10 @@ def test_a_domain_shorter_than_a_row_is_named():
     with pytest.raises(UserError, match="sequence_length: expected at least 1"):
         PackedStream(tokens, 0, 0, START, END)
     assert PackedStream(tokens, 8, 0, START, END).rows_per_epoch == 1
+    with pytest.raises(UserError, match=r"(?s)3 tokens in 1 documents .*\.reserved_share"):
+        PackedStream(tokens, 8, 0, START, END, range(1, 2))
+    with pytest.raises(UserError, match="0 tokens in 0 documents"):
+        PackedStream(tokens, 8, 0, START, END, range(2, 2))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

@@ -65,7 +65,7 @@ def study(tmp_path):
 
 
 def test_rows_are_of_every_task_and_domain_of_the_language(study):
-    rows = list(baseline_rows(study, {"one": 130, "two": 130}, ["known", "one", "two"], None))
+    rows = list(baseline_rows(study, {"one": 130, "two": 130}, ["known", "one", "two"], None, {}))
     found = {(row.method, row.trained_through, row.evaluated_on): row.value for row in rows}
     assert len(found) == len(rows)
     both = [(task, domain) for task in ("one", "two") for domain in ("one", "two")]
@@ -88,7 +88,7 @@ def test_rows_are_of_every_task_and_domain_of_the_language(study):
 
 def test_a_unigram_of_tokens_is_that_of_the_labels(study):
     token_file = TokenFile(study["one"].tokens / "train")
-    seen = documents_seen(token_file, 130)
+    seen = documents_seen(token_file, 130, 80)
     assert seen == 10  # thirteen labels a document: twelve tokens and the end
     labels = np.concatenate([[*token_file.document(n), 16] for n in range(seen)])
     test = TokenFile(study["one"].tokens / "test")
@@ -97,17 +97,32 @@ def test_a_unigram_of_tokens_is_that_of_the_labels(study):
     probabilities = (counts + kinds / 17) / (len(labels) + kinds)
     tokens = np.concatenate([test.document(n) for n in range(len(test))])
     expected = -np.log2(probabilities[tokens]).sum() / 720
-    [row] = [r for r in baseline_rows(study, {"one": 130}, ["one"], None) if r.method == "unigram"]
+    [row] = [
+        r for r in baseline_rows(study, {"one": 130}, ["one"], None, {}) if r.method == "unigram"
+    ]
     assert row.value == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("labels", "expected"), [(1, 1), (13, 1), (25, 1), (26, 2), (10**9, 80)])
 def test_documents_seen_are_those_whose_labels_fit(study, labels, expected):
-    assert documents_seen(TokenFile(study["one"].tokens / "train"), labels) == expected
+    assert documents_seen(TokenFile(study["one"].tokens / "train"), labels, 80) == expected
+    assert documents_seen(TokenFile(study["one"].tokens / "train"), labels, 5) == min(expected, 5)
+
+
+def test_documents_that_are_kept_for_pretraining_take_no_part(tmp_path):
+    def rows(name, kept, share):
+        texts = {"train": walk(1, 60, 1) + kept, "validation": walk(2, 9, 1), "test": walk(3, 9, 1)}
+        study = {"one": make(tmp_path / name, "one", texts)}
+        found = baseline_rows(study, {"one": 10**6}, ["one"], None, {"one": share})
+        return {row.method: row.value for row in found}
+
+    assert rows("a", walk(4, 20, 3), 0.25) == rows("b", walk(5, 20, 7), 0.25) == rows("c", [], 0)
+    whole = rows("d", walk(4, 20, 3), 0)
+    assert all(whole[method] != value for method, value in rows("e", [], 0).items())
 
 
 def test_only_so_much_test_text_is_scored_as_of_the_models(study):
-    rows = list(baseline_rows(study, {"one": 130}, ["one"], 50))
+    rows = list(baseline_rows(study, {"one": 130}, ["one"], 50, {}))
     assert {row.n for row in rows} == {4 * 12 * 3}
 
 
@@ -115,14 +130,14 @@ def test_text_of_other_tokens_is_refused(study, tmp_path):
     path = study["one"].corpus / "test.jsonl"
     path.write_text(path.read_text("utf-8").replace("山", "", 1), "utf-8")
     with pytest.raises(UserError, match=r"corpora/one/test\.jsonl is not the text of .*delete"):
-        list(baseline_rows(study, {"one": 130}, ["one"], None))
+        list(baseline_rows(study, {"one": 130}, ["one"], None, {}))
 
 
 def test_an_empty_domain_is_refused_for_training_and_left_out_of_evaluation(study, tmp_path):
     study["gone"] = make(tmp_path, "gone", {"train": [], "validation": [], "test": []})
     with pytest.raises(UserError, match="no documents to train a baseline on"):
-        list(baseline_rows(study, {"gone": 130}, ["one"], None))
-    rows = baseline_rows(study, {"one": 130}, ["one", "gone"], None)
+        list(baseline_rows(study, {"gone": 130}, ["one"], None, {}))
+    rows = baseline_rows(study, {"one": 130}, ["one", "gone"], None, {})
     assert {row.evaluated_on for row in rows} == {"one"}
 
 
@@ -133,7 +148,7 @@ def run(tmp_path, *options):
 
 
 def test_the_script_writes_the_columns_of_the_metrics(study, tmp_path):
-    trained = ("--labels", "one=130", "two=130", "--known", "known=260")
+    trained = ("--labels", "one=130", "two=130", "--known", "known=260", "--reserved", "one=0.1")
     done = run(tmp_path, *trained, "--domains", "known", "one", "two", "--maximum-tokens", "100")
     assert done.returncode == 0, done.stderr
     # Whoever reads the metrics can read the baselines.

@@ -22,8 +22,8 @@ from jadapt.training.distributed import worker
 T = TypeVar("T")
 # Longer than rank 0 may need, while the others wait, to write a checkpoint or a strategy's state.
 TIMEOUT = timedelta(minutes=60)
-# Added to a seed once per rank. Seeds of a run are 1000 * seed + index of the task, so that seeds
-# of different ranks and tasks do not coincide.
+# Added to a seed once per rank. Seeds of streams (`jadapt.core.seeds`) lie below 2**31, so those of
+# all ranks lie below the 2**32 that numpy takes.
 _SEED_STRIDE = 1_000_003
 _LOST = ("connection closed by peer", "connection reset by peer", "broken pipe")
 
