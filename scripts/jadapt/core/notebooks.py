@@ -7,6 +7,7 @@ A notebook says in its metadata, under ``jadapt``:
   Its cell tagged ``parameters`` has a variable of each name, for a path, and ``output``, the path
   without an ending that it writes to;
 - ``caption``: one sentence for the page and the report;
+- ``alt``, of a figure: what it shows, for those who do not see it; by default the caption;
 - ``parts``, only with ``card``: the parts of a GPU's benchmark that it needs.
 
 Imported by the Snakefile on every call, so it imports nothing heavy.
@@ -89,6 +90,8 @@ def _check(path: Path, found: Any, tables: Collection[str] | None) -> None:
     for key, kind in (("kind", str), ("tables", list), ("caption", str)):
         if not isinstance(found.get(key), kind):
             raise UserError(f"{at} lacks '{key}'")
+    if not (isinstance(found.get("alt", "-"), str) and found.get("alt", "-").strip()):
+        raise UserError(f"{at}: 'alt' is no sentence; say in words what the figure shows")
     if not isinstance(found.get("parts", []), list):
         raise UserError(f"{at}: 'parts' is no list")
     if not all(isinstance(word, str) for word in [*found["tables"], *found.get("parts", [])]):

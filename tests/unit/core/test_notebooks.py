@@ -25,6 +25,7 @@ BROKEN = {
     "a number": "1",
     "nothing": "null",
     "a table that is none": json.dumps(notebook(tables=["metric"])),
+    "no words": json.dumps(notebook(alt=" ")),
     "no cells": '{"metadata": {}}',
     "no metadata": '{"cells": []}',
     "foreign": '{"cells": [], "metadata": {"kernelspec": {}}}',
@@ -93,3 +94,14 @@ def test_those_of_the_project_are_whole():
         assert notebooks.facts(path)["caption"]
     with pytest.raises(UserError, match=r"nosuch\.ipynb: No such file"):
         notebooks.facts(studies.ROOT / "notebooks" / "nosuch.ipynb")
+
+
+def test_every_figure_of_the_project_says_in_words_what_it_shows():
+    figures = {
+        name: facts
+        for name, facts in notebooks.declared(studies.ROOT / "notebooks").items()
+        if facts["kind"] == "figure"
+    }
+    assert figures
+    for name, facts in figures.items():
+        assert len(facts["alt"]) > 40 and facts["alt"] != facts["caption"], name
