@@ -44,15 +44,15 @@ def ablations(grid: pd.DataFrame) -> Figure:
         own = found[found["ablation"] == name]
         for axis, measure in zip(column, MEASURES, strict=True):
             draw_variants(axis, own, measure)
-        column[0].set_title(ablation_label(name, own["method"].iloc[0]), fontsize=7.5)
+        column[0].set_title(ablation_label(name, own["method"].iloc[0]), fontsize=style.SMALLEST)
         column[1].set_xticks(range(own["variant"].nunique()), _ticks(own))
         if own["trainable_parameters"].nunique() > 1:
-            column[1].set_xlabel("beneath: trainable parameters", fontsize=7)
+            column[1].set_xlabel("beneath: trainable parameters", fontsize=style.SMALLEST)
         column[1].set_xlim(-0.5, own["variant"].nunique() - 0.5)
     axes[0][0].set_ylabel(f"Japanese gain\n({domain_label(task)})")
     axes[1][0].set_ylabel(f"{domain_label(home).capitalize()} loss")
     figure.align_ylabels(axes[:, 0])
-    figure.supylabel("bits per byte, validation", fontsize=8)
+    figure.supylabel("bits per byte, validation", fontsize=style.SMALLEST)
     return figure
 
 

@@ -88,7 +88,7 @@ def _by_family(
         span(row, points)
         for axis in row:
             mark_tasks(axis, ends)
-        row[0].set_ylabel(f"{titles[metric]},\nnats per token", fontsize=7.5)
+        row[0].set_ylabel(f"{titles[metric]},\nnats per token", fontsize=style.SMALLEST)
     for axis, title in zip(axes[0], columns, strict=True):
         axis.set_title(title, pad=13)
     for axis, names in zip(axes[-1], columns.values(), strict=True):
@@ -98,7 +98,7 @@ def _by_family(
             loc="upper left",
             bbox_to_anchor=(0, -0.34),
             handlelength=2.6,
-            fontsize=7,
+            fontsize=style.SMALLEST,
             borderaxespad=0,
         )
     figure.align_ylabels(axes[:, 0])
@@ -154,7 +154,7 @@ def mark_tasks(axis: Axes, ends: list[tuple[str, float]]) -> None:
             xycoords=axis.get_xaxis_transform(),
             ha="center",
             va="bottom",
-            fontsize=6,
+            fontsize=style.SMALLEST,
             color="#555555",
         )
         start = end

@@ -79,7 +79,8 @@ def forgetting(metrics: pd.DataFrame) -> Figure:
     axis.axhline(0, color="#999999", linewidth=0.7, zorder=1)
     axis.annotate(
         "nothing forgotten", (0, 0), xycoords=axis.get_yaxis_transform(), xytext=(2, 2),
-        textcoords="offset points", ha="left", va="bottom", fontsize=6.5, color="#555555",
+        textcoords="offset points", ha="left", va="bottom", color="#555555",
+        fontsize=style.SMALLEST,
     )  # fmt: skip
     axis.margins(0.06 if crowded else 0.12)
     trained = tasks(metrics)
@@ -133,7 +134,7 @@ def _dots(
             axis.set_xlim(left=0)
     axes[0][0].set_yticks(range(len(methods)), [method_label(name) for name in methods])
     axes[0][0].set_ylim(len(methods) - 0.5, -0.5)
-    figure.supxlabel(label, fontsize=8)
+    figure.supxlabel(label, fontsize=style.SMALLEST)
     domain_legend(figure, trained)
     return figure
 

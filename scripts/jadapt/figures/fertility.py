@@ -40,6 +40,6 @@ def fertility(table: pd.DataFrame) -> Figure:
         axis.tick_params(axis="y", length=0)
     axes[0][0].set_yticks(range(len(tokenizers)), [tokenizer_label(name) for name in tokenizers])
     axes[0][0].set_ylim(len(tokenizers) - 0.5, -0.5)
-    figure.supxlabel("tokens per character", fontsize=8)
+    figure.supxlabel("tokens per character", fontsize=style.SMALLEST)
     domain_legend(figure, domains)
     return figure

@@ -59,7 +59,7 @@ def memory(table: pd.DataFrame) -> Figure:
     axes[0][0].set_ylim(len(labels) - 0.45, -0.55)
     # Room for the number at the end of the longest bar.
     axes[0][0].set_xlim(0, 1.16 * sizes["peak_mib"].max() / GIBIBYTE)
-    figure.supxlabel("peak memory, GiB", fontsize=8)
+    figure.supxlabel("peak memory, GiB", fontsize=style.SMALLEST)
     figure.legend(
         handles=[Patch(color=COLOURS[part], label=part) for part in PARTS_OF_MEMORY],
         loc="outside upper center", ncols=len(PARTS_OF_MEMORY), handlelength=1.0,
@@ -86,7 +86,8 @@ def _draw(axis: Axes, table: pd.DataFrame, labels: list[str], batch: tuple[int, 
             left += width
         axis.annotate(
             f"{mid(rows, 'peak_mib') / GIBIBYTE:.1f}", (left, place), xytext=(3, 0),
-            textcoords="offset points", va="center", ha="left", fontsize=6.5, color="#333333",
+            textcoords="offset points", va="center", ha="left", color="#333333",
+            fontsize=style.SMALLEST,
         )  # fmt: skip
     axis.tick_params(axis="y", length=0)
     axis.grid(False, axis="y")

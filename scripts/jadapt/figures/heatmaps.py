@@ -18,7 +18,7 @@ from jadapt.analysis.transfer_tables import stage_changes
 from jadapt.core.errors import UserError
 from jadapt.figures import style
 
-COLUMNS = 4
+COLUMNS = 3
 # Blue is better and red is worse; the pair stays apart for colour-blind readers.
 COLOURS = "RdBu_r"
 
@@ -40,7 +40,7 @@ def retention(metrics: pd.DataFrame) -> Figure:
     figure, axes = pyplot.subplots(
         rows,
         columns,
-        # Room for the names of the stages, and at most a quarter of the rest for a panel.
+        # Room for the names of the stages, and at most a third of the rest for a panel.
         figsize=(0.9 + columns * (style.WIDTH - 0.9) / COLUMNS, height),
         squeeze=False,
         sharex=True,
@@ -54,7 +54,7 @@ def retention(metrics: pd.DataFrame) -> Figure:
             index="trained_through", columns="evaluated_on", values="change"
         )
         draw_changes(axis, table.reindex(index=stages, columns=shown).to_numpy(), norm)
-        axis.set_title(method_label(method), fontsize=7.2)
+        axis.set_title(method_label(method), fontsize=style.SMALLEST)
         axis.set_yticks(
             range(len(stages)), ["base model", *(f"after {domain_label(task)}" for task in trained)]
         )
@@ -64,7 +64,7 @@ def retention(metrics: pd.DataFrame) -> Figure:
             rotation=90,
         )
         # Domains are named above the first row, which alone has a panel in every column.
-        axis.tick_params(length=0, labelsize=6.5, labelbottom=False, labeltop=axis in axes[0])
+        axis.tick_params(length=0, labelbottom=False, labeltop=axis in axes[0])
     for axis in axes.flat[len(methods) :]:
         axis.set_visible(False)
     scale = figure.colorbar(
@@ -91,7 +91,7 @@ def draw_changes(axis: Axes, values: np.ndarray, norm: Normalize) -> None:
         value = float(values[row, column])
         dark = np.isfinite(value) and abs(norm(value) - 0.5) > 0.3
         axis.text(
-            column, row, _number(value), ha="center", va="center", fontsize=6,
+            column, row, _number(value), ha="center", va="center", fontsize=style.SMALLEST,
             color="white" if dark else "#222222",
         )  # fmt: skip
         if row and row == column:

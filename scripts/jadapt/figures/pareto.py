@@ -53,7 +53,7 @@ def pareto(grid: pd.DataFrame) -> Figure:
             axis.set_title(title)
         axis.legend(
             handles=handles(names, lines=True), loc="upper left", bbox_to_anchor=(0, -0.18),
-            handlelength=2.6, fontsize=7, borderaxespad=0,
+            handlelength=2.6, fontsize=style.SMALLEST, borderaxespad=0,
         )  # fmt: skip
     middle = axes[0][len(columns) // 2]
     middle.set_xlabel(f"Japanese gain ({domain_label(task)}, validation), bits per byte →")
@@ -66,7 +66,7 @@ def pareto(grid: pd.DataFrame) -> Figure:
             "\n".join(notes),
             ha="left",
             va="top",
-            fontsize=6.5,
+            fontsize=style.SMALLEST,
             color="#555555",
             wrap=True,
         )

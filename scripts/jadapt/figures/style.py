@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -19,6 +21,10 @@ from jadapt.figures import metadata
 
 # Text width of the paper, in inches: figures are drawn at their printed size.
 WIDTH = 6.3
+# The smallest letter of a figure, in points, as it is of the text.
+SMALLEST = 8
+# Of a line with the page that it is drawn on, by WCAG 2.
+LINE_CONTRAST = 3.0
 FORMATS = ("pdf", "svg", "png")
 RESOLUTION = 200
 
@@ -49,11 +55,16 @@ _LIGHTER = 0.4
 
 
 def look_of(name: str) -> Look | None:
-    """Return the look of a run that has one whoever else is there.
+    """Return the look of a run that has one whoever else is there, its colour seen on white.
 
     That of the base model, of a class, or of a composition: the marker and dashes of its first
     part, a lighter shade of the others' colours. None for a run with further words in its name.
     """
+    look = _declared_look(name)
+    return look and replace(look, colour=legible(look.colour))
+
+
+def _declared_look(name: str) -> Look | None:
     if name == BASE:
         return _BASE_LOOK
     if name in declared():
@@ -89,8 +100,30 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
         if look is None:
             raise UserError(f"{len(own)} runs are more than a figure can tell apart; name fewer")
         taken.add((look.colour, look.marker))
-        chosen[name] = look
+        chosen[name] = replace(look, colour=legible(look.colour))
     return chosen
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Return the relative luminance of red, green and blue from 0 to 1, by WCAG 2."""
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in colour
+    ]
+    return sum(part * share for part, share in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
+
+
+def contrast_on_white(colour: str) -> float:
+    """Return the contrast of a colour with a white page, from 1 to 21, by WCAG 2."""
+    return 1.05 / (luminance(colors.to_rgb(colour)) + 0.05)
+
+
+@cache
+def legible(colour: str) -> str:
+    """Return a colour, darkened as far as a line of it needs to be seen on white."""
+    while contrast_on_white(colour) < LINE_CONTRAST:
+        red, green, blue = (0.97 * value for value in colors.to_rgb(colour))
+        colour = colors.to_hex((red, green, blue))
+    return colour
 
 
 def use() -> None:
@@ -103,12 +136,12 @@ def use() -> None:
         {
             # The first font that has a glyph draws it, so Japanese falls through to the second.
             "font.family": ["DejaVu Sans", matplotlib_fontja.matplotlib_fontja.FONT_NAME],
-            "font.size": 8,
+            "font.size": SMALLEST,
             "axes.titlesize": 8.5,
-            "axes.labelsize": 8,
-            "xtick.labelsize": 7.5,
-            "ytick.labelsize": 7.5,
-            "legend.fontsize": 7.5,
+            "axes.labelsize": SMALLEST,
+            "xtick.labelsize": SMALLEST,
+            "ytick.labelsize": SMALLEST,
+            "legend.fontsize": SMALLEST,
             "legend.frameon": False,
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -145,6 +178,7 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
                 dpi=RESOLUTION,
                 metadata=metadata.metadata(kind),
                 bbox_inches="tight",
+                pad_inches=0.03,
             )
         written.append(path)
     return written
