@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -214,6 +215,12 @@ def test_the_whole_interval_decides(relation, tolerance, mean, half, verdict):
     assert found[0] == verdict
 
 
+def unhindered():
+    """Return the ledger as if nothing stood in the way of a verdict."""
+    ledger = claims.read(CLAIMS)
+    return replace(ledger, claims=[replace(each, obstacle=None) for each in ledger.claims])
+
+
 def test_one_seed_decides_nothing_but_counts(tmp_path):
     single = plausible_example.write(tmp_path, seeds=(1,))
     found = adapted_models.Tables(
@@ -222,7 +229,7 @@ def test_one_seed_decides_nothing_but_counts(tmp_path):
         tables.read_curves(single / "curves.csv"),
         tables.read_corpora(single / "corpora.csv"),
     )
-    table = claim_verdicts.judge(claims.read(CLAIMS), found, []).set_index("id")
+    table = claim_verdicts.judge(unhindered(), found, []).set_index("id")
     assert table.loc["lora_learns_less", "reason"] == "a single seed has no interval"
     assert "single seed" in table.loc["overfitting_sft", "reason"]
     # The share of parameters is the same for every seed.
@@ -235,7 +242,7 @@ def test_a_run_that_diverged_decides_nothing(study):
     broken = adapted_models.Tables(
         metrics, study.efficiency, study.curves, study.corpora, study.grid
     )
-    table = claim_verdicts.judge(claims.read(CLAIMS), broken, []).set_index("id")
+    table = claim_verdicts.judge(unhindered(), broken, []).set_index("id")
     assert table.loc["lora_learns_less", "reason"] == "a run that it needs has no finite result"
 
 
@@ -282,8 +289,8 @@ def test_a_broken_file_is_one_line_and_leaves_nothing(folder, tmp_path):
     assert not (tmp_path / "claims.csv").exists()
 
 
-def test_printed_tables_hold_what_has_a_verdict(verdicts):
-    table = verdicts.reset_index()
+def test_printed_tables_hold_what_has_a_verdict(study):
+    table = claim_verdicts.judge(unhindered(), study, [])
     measured = claim_verdicts.printed_table(table, claim_verdicts.MEASUREMENT)
     computed = claim_verdicts.printed_table(table, claim_verdicts.ARITHMETIC)
     assert len(measured) + len(computed) == (table["verdict"] != claim_verdicts.UNTESTABLE).sum()

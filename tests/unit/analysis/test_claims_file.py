@@ -105,3 +105,26 @@ def test_a_mistake_in_the_file_names_claim_and_key(tmp_path, key, value, message
 def test_a_claim_needs_a_tolerance_or_a_reason(tmp_path):
     assert "memory_saved.tolerance" in broken(tmp_path, lambda _, entry: entry.pop("tolerance"))
     assert "claims.memory_saved" in broken(tmp_path, lambda _, entry: entry.pop("expression"))
+
+
+def test_figures_of_the_earlier_study_are_judged_where_their_scope_fits():
+    """Every measured one names the model; none about time on its hardware is judged at all."""
+    published = claims.read(CLAIMS)
+    for each in published.claims:
+        if each.arithmetic or each.expression is None:
+            continue
+        timed = any(word in each.expression for word in ("seconds", "tokens_per_second"))
+        assert (each.obstacle == "other_hardware") == timed, each.id
+        if each.source == "earlier" and each.obstacle is None:
+            assert "same_model" in each.scope, each.id
+        if each.source in ("biderman", "houlsby"):
+            assert each.obstacle is not None, each.id
+
+
+def test_the_earlier_study_is_cited_by_author_and_address():
+    source = claims.read_sources(CLAIMS)["earlier"]
+    assert source["label"] == "M1nG and Kosuke" and source["citation"] == "nemo-japanese"
+    references = (CLAIMS.parents[1] / "paper" / "references.bib").read_text(encoding="utf-8")
+    entry = references.split("{nemo-japanese,")[1].split("\n}")[0]
+    assert "M1nG" in entry and "Kosuke" in entry
+    assert "https://github.com/nvidiasamp/nemo2-qwen2.5b-japanese-finetune" in entry
