@@ -184,7 +184,7 @@ rule baselines:
         ],
         tokens=[f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED],
     output:
-        f"{RESULTS}/baselines.csv",
+        TABLES["baselines"],
     log:
         f"{LOGS}/baselines.log",
     benchmark:

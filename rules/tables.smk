@@ -45,7 +45,8 @@ if FROM_RELEASE:
             f"note: {RELEASED} is of another configuration: {different}",
             file=sys.stderr,
         )
-    SETTINGS = release["settings"]
+    # What the authors say of the plan is said of the study, whenever it was released.
+    SETTINGS = {**release["settings"], "deviations": config["deviations"]}
     READ = {name: f"{RELEASED}/{name}.csv" for name in release["tables"]}
     MANIFEST = f"{RELEASED}/{released.MANIFEST}"
 else:
@@ -73,7 +74,8 @@ if Path(released.CARD_RECORD).is_file():
 CLAIMABLE = {
     name: path
     for name, path in READ.items()
-    if name not in ("segmentation", "tokenizers", "card", "tasks", "task_data")
+    if name
+    not in ("baselines", "segmentation", "tokenizers", "card", "tasks", "task_data")
 }
 
 # What notebooks may read: the tables of measurements, and the verdicts that follow from them.

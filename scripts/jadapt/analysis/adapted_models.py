@@ -41,6 +41,7 @@ class Tables:
     tasks: pd.DataFrame | None = None
     task_data: pd.DataFrame | None = None
     card: pd.DataFrame | None = None
+    baselines: pd.DataFrame | None = None
 
 
 NEEDED = tuple(field.name for field in fields(Tables) if field.default is MISSING)
@@ -48,7 +49,7 @@ NEEDED = tuple(field.name for field in fields(Tables) if field.default is MISSIN
 
 
 def read_tables(paths: Mapping[str, str | Path | None]) -> Tables:
-    """Read tables of a study, given by name; a study need not have (a path of) the last six.
+    """Read tables of a study, given by name; a study need not have (a path of) the last seven.
 
     Raises:
         UserError: a file is missing or no such table; it is named.

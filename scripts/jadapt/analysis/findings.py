@@ -124,6 +124,78 @@ def earlier_domains_help(tables: Tables) -> Finding | None:
 
 
 @finding
+def models_beat_ngram(tables: Tables) -> Finding | None:
+    """Whether the best adapted model predicts the tasks better than a character n-gram does.
+
+    On average over the tasks, after the last of them; the n-gram is counted on as much text of them
+    as a run sees. Joint training, which sees more, takes no part.
+    """
+    if tables.baselines is None:
+        return None
+    tasks = summaries.tasks(tables.metrics)
+    of = {"method": "ngram", "trained_through": tasks[-1], "metric": summaries.BITS}
+    ngram = tables.baselines
+    for column, value in of.items():
+        ngram = ngram[ngram[column] == value]
+    ngram = ngram.set_index("evaluated_on")["value"].reindex(tasks).mean(skipna=False)
+    runs = [run for run in summaries.adapted(tables.metrics) if not is_bound(run)]
+    bits = pd.Series(
+        [summaries.task_mean(tables.metrics, run, summaries.BITS).mean() for run in runs]
+    )
+    if not len(bits.dropna()) or pd.isna(ngram):
+        return None
+    lost = int((bits >= ngram).sum())
+    numbers: dict[str, float] = {"best": float(bits.min()), "ngram": float(ngram)}
+    if bits.min() >= ngram:
+        sentence = (
+            "No model of this study predicts the Japanese text as well as a character "
+            "n\u2011gram counted on as much of it, which takes {ngram} bits per byte where the "
+            "best model takes {best}; so this study ranks no methods."
+        )
+    elif lost:
+        numbers |= {"lost": lost, "runs": len(bits)}
+        sentence = (
+            "A character n\u2011gram counted on as much of the Japanese text takes {ngram} bits "
+            "per byte; {lost} of {runs} runs do no better, the best takes {best}."
+        )
+    else:
+        sentence = (
+            "Every run predicts the Japanese text better than a character n\u2011gram counted on "
+            "as much of it, which takes {ngram} bits per byte; the best run takes {best}."
+        )
+    beaten = bool(bits.min() < ngram)
+    return Finding("models_beat_ngram", beaten, sentence, numbers, rows("baselines", **of))
+
+
+@finding
+def no_task_got_worse(tables: Tables) -> Finding | None:
+    """Whether every run ends better than the base model on every task, not only on average."""
+
+    def bits(run: str, task: str) -> float:
+        return summaries.by_seed(tables.metrics, run, summaries.BITS, task).mean(skipna=False)
+
+    falls = {
+        (run, task): bits(BASE, task) - bits(run, task)
+        for run in summaries.adapted(tables.metrics)
+        for task in summaries.tasks(tables.metrics)
+    }
+    change = pd.Series(falls).dropna()
+    if change.empty:
+        return None
+    worse = int((change < 0).sum())
+    numbers: dict[str, float] = {"cases": len(change), "worse": worse}
+    sentence = "Every run ends better than the base model on every Japanese domain."
+    if worse:
+        numbers["rise"] = float(-change.min())
+        sentence = (
+            "What got worse comes first: in {worse} of {cases} cases, a run ends worse than the "
+            "base model on a Japanese domain, at worst by {rise} bits per byte."
+        )
+    of = rows("metrics", metric=summaries.BITS, evaluated_on=summaries.tasks(tables.metrics))
+    return Finding("no_task_got_worse", not worse, sentence, numbers, of)
+
+
+@finding
 def every_run_searched(tables: Tables) -> Finding | None:
     """Whether every run of the study has a grid of learning rates, rather than some of them."""
     if tables.grid is None or tables.grid.empty:

@@ -135,6 +135,9 @@ class StudySettings(Section):
     tensorboard: bool = False
     """Whether training also writes event files for TensorBoard, to results/{study}/tensorboard/.
     Left out: no. Decides no result."""
+    deviations: Annotated[list[Text], Field(max_length=100)] = Field(default_factory=list)
+    """What was not done as planned, and what was seen of test text before the study was settled:
+    one sentence each, which the paper prints. Decides no result."""
     seeds: Seeds
     """One run of every method for each seed."""
     seeds_per_job: Annotated[int, Field(ge=1, le=1000)]

@@ -22,7 +22,7 @@ CARD_RECORD = f"{CARD}/SHA256SUMS"
 MACHINE = "machine.json"
 CARD_FORMAT = 1
 # Keys of a configuration that change where things are looked for or shown, not what they are.
-NEUTRAL = ("results", "mirror", "downloads", "seeds_per_job", "tensorboard")
+NEUTRAL = ("results", "mirror", "downloads", "seeds_per_job", "tensorboard", "deviations")
 
 
 def read(folder: str | Path) -> dict:

@@ -379,6 +379,7 @@ MEASURED = {
     table.name: table
     for table in (
         METRICS,
+        BASELINES,
         EFFICIENCY,
         CURVES,
         CORPORA,

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from jadapt.analysis import findings
 from jadapt.analysis.numbers import Numbers
 from jadapt.core.errors import UserError
+from jadapt.core.tables import BASELINES
 from paper_example import measured
 
 LARGE = ["sft", "lora"], [1, 2], ["everyday", "cloud", "devdocs"]
@@ -50,6 +52,42 @@ def test_one_domain_that_gets_worse_is_no_help_however_good_the_average(study):
 
 def test_a_study_of_one_task_has_no_transfer_to_speak_of():
     assert findings.earlier_domains_help(measured(["sft"], [1], ["everyday"])) is None
+
+
+def baselines(study, ngram):
+    """Return the study with an n-gram of so many bits per byte on every task."""
+    tasks = ["everyday", "cloud", "devdocs"]
+    rows = [
+        ("example", method, 0, "devdocs", task, "bits_per_byte", value, "bit/byte", 1000)
+        for task in tasks
+        for method, value in (("ngram", ngram), ("unigram", 9.0), ("ngram_own", 0.1))
+    ]
+    return dataclasses.replace(study, baselines=pd.DataFrame(rows, columns=BASELINES.header))
+
+
+def test_models_that_lose_to_counts_of_letters_are_told_so(study):
+    """Runs of the example end at 2.0 and 2.1 bits per byte on average, a seed less or more."""
+    assert findings.models_beat_ngram(study) is None
+    lost = findings.models_beat_ngram(baselines(study, 1.5))
+    assert lost.value is False and "ranks no methods" in said(lost) and "1.500" in said(lost)
+    part = findings.models_beat_ngram(baselines(study, 2.04))
+    assert part.value is True and "1 of 2 runs do no better" in said(part)
+    won = findings.models_beat_ngram(baselines(study, 2.5))
+    assert won.value is True and said(won).startswith("Every run predicts")
+
+
+def test_joint_training_does_not_beat_the_ngram_for_the_others():
+    study = measured(["sft", "joint"], [1], ["everyday", "cloud", "devdocs"])
+    study = with_bits(study, "joint", "devdocs", "everyday", 0.1)
+    assert findings.models_beat_ngram(baselines(study, 1.5)).value is False
+
+
+def test_a_domain_that_got_worse_is_not_hidden_by_the_average(study):
+    found = findings.no_task_got_worse(study)
+    assert found.value is True and said(found).startswith("Every run ends better")
+    worse = findings.no_task_got_worse(with_bits(study, "lora", "devdocs", "cloud", 3.25))
+    assert worse.value is False
+    assert "in 1 of 6 cases" in said(worse) and "at worst by 0.250" in said(worse)
 
 
 def test_one_run_with_a_grid_is_not_every_run(study):
