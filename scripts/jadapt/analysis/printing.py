@@ -140,7 +140,7 @@ COLUMNS = {
     "method": Column(
         "", "Method", lambda name: method_label(_text(name)), numeric=False, collapse=True
     ),
-    "with_identity": Column("Tasks", "told which ↓", digits=3),
+    "learned": Column("Japanese", "gain when trained ↑", digits=3),
     "gain": Column("Japanese", "gain ↑", digits=3),
     "gain_p": Column("Japanese", "p", probability),
     "loss": Column("Known language", "loss ↓", digits=3),

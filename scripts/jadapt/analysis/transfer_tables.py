@@ -21,7 +21,6 @@ from jadapt.analysis.summaries import (
 )
 
 AVERAGE = "average_bits_per_byte"
-WITH_TASK = f"{BITS}_with_task"
 SEQUENCE = "sequence"
 TRANSFERS = ("backward_transfer", "forward_transfer")
 
@@ -53,23 +52,38 @@ def stage_changes(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "trained_through", "evaluated_on", "change"])
 
 
+def learned_at_once(metrics: pd.DataFrame, method: str) -> pd.Series:
+    """Return how far bits per byte fell on each task right after it was trained, as means by seed.
+
+    The fall is from the base model, so later tasks take nothing away from it. NaN for the base
+    model, and where a task was not measured when it was trained.
+    """
+    bits = metrics[metrics["metric"] == BITS]
+    own = bits[(bits["method"] == method) & (bits["trained_through"] == bits["evaluated_on"])]
+    gains = [
+        by_seed(metrics, BASE, BITS, task).mean()
+        - own[own["evaluated_on"] == task].groupby("seed")["value"].mean()
+        for task in tasks(metrics)
+    ]
+    return pd.concat(gains, axis=1).mean(axis=1, skipna=False)
+
+
 def transfer_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return what was learned, kept and transferred: one row a method.
 
     All in bits per byte, as means over seeds beside their intervals; p values are of
     `paired_tests` against `reference_method`, corrected over all tests of the table. A sequence
-    of one task has no columns of transfer.
+    of one task has no columns of transfer. ``learned`` is the gain on each task right after it was
+    trained. What a model answers that is told the task of a text is in no column.
     """
     runs = learning_and_forgetting(metrics)
     tests = paired_tests(runs, reference_method(metrics)).set_index(["method", "measure"])["p_holm"]
-    told = WITH_TASK in set(metrics["metric"])
     rows = []
     for method in in_order(metrics["method"]):
         own = runs[runs["method"] == method].set_index("seed")
         row: dict[str, object] = {"method": method}
         put(row, AVERAGE, task_mean(metrics, method, BITS))
-        if told:
-            put(row, "with_identity", task_mean(metrics, method, WITH_TASK))
+        put(row, "learned", learned_at_once(metrics, method))
         for measure in ("gain", "loss"):
             put(row, measure, own[measure])
             row[f"{measure}_p"] = tests.get((method, measure), math.nan)

@@ -131,8 +131,9 @@ class Places:
             return self.gain(*runs) if word == "gain" else self.loss(*runs)
         if name == "retention":
             return self.final(run, metric=f"{self.home}_retention", on=self.home)
-        if name == "with_identity":
-            return self.final(run, metric=WITH_TASK, on=self.tasks)
+        if name == "learned":
+            of_tasks = {"trained_through": self.tasks, "evaluated_on": self.tasks}
+            return rows("metrics", method=[BASE, run], **of_tasks, metric=summaries.BITS)
         if name == "average_bits_per_byte":
             return self.final(run, metric=summaries.BITS, on=self.tasks)
         if name in TRANSFER.values():
