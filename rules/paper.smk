@@ -133,6 +133,7 @@ rule paper:
         style="paper/style.typ.j2",
         bibliography="paper/references.bib",
         literature="paper/literature.yaml",
+        citation="CITATION.cff",
     output:
         pdf=report(
             f"{RESULTS}/paper/paper.pdf",
@@ -155,6 +156,8 @@ rule paper:
         file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
         study=config["study"],
         tables=[f"--{name}={path}" for name, path in READ.items()],
+        notebooks=as_json(NOTEBOOKS),
+        captions=SETTINGS_FILES.add("notebooks.json", lambda: as_json(NOTEBOOKS)),
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         table_folder=lambda wildcards, input: str(Path(input.data[0]).parent),
     message:
@@ -164,7 +167,8 @@ rule paper:
         " --numbers {input.numbers:q}"
         " --claims {input.claims:q} --sources {input.sources:q} --manifest {input.manifest:q}"
         " --figures {params.figures:q} --tables {params.table_folder:q}"
-        " --settings {params.file:q} --template {input.template:q}"
+        " --settings {params.file:q} --notebooks {params.captions:q}"
+        " --citation {input.citation:q} --template {input.template:q}"
         " --bibliography {input.bibliography:q} --literature {input.literature:q}"
         " --output {output.pdf:q} > {log:q} 2>&1"
 

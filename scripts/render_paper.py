@@ -19,9 +19,9 @@ from jadapt.analysis.numbers import Numbered
 from jadapt.analysis.statements import statements
 from jadapt.core.errors import UserError, run
 from jadapt.core.files import atomic, load_settings, read_json, write_text
-from jadapt.paper import cell_values
+from jadapt.paper import cell_values, formulas, front_matter
 from jadapt.paper import context as paper_context
-from jadapt.paper.template import Typst, compile_pdf, render, speaking
+from jadapt.paper.template import Typst, compile_pdf, quoted, render, speaking
 
 
 def parse() -> argparse.Namespace:
@@ -31,6 +31,7 @@ def parse() -> argparse.Namespace:
     for name in NEEDED:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
     parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
+    parser.add_argument("--baselines", type=Path, help="the study's baselines.csv, if any")
     parser.add_argument("--numbers", type=Path, required=True, help="the study's numbers.csv")
     parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
     parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
@@ -43,6 +44,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
     parser.add_argument("--settings", required=True, help="resolved configuration: JSON, or a path")
+    parser.add_argument(
+        "--notebooks", required=True, help="captions and more of each: JSON, or a path"
+    )
+    parser.add_argument("--citation", type=Path, required=True, help="CITATION.cff")
     parser.add_argument("--template", type=Path, required=True, help="paper.typ.j2")
     parser.add_argument("--bibliography", type=Path, required=True, help="references.bib")
     parser.add_argument("--literature", type=Path, help="default: literature.yaml by the template")
@@ -54,17 +59,17 @@ def main() -> None:
     """Render and compile in a scratch folder; only a whole paper reaches the output folder."""
     arguments = parse()
     literature = arguments.literature or arguments.template.parent / "literature.yaml"
-    for path in (arguments.template, arguments.bibliography, literature):
+    for path in (arguments.template, arguments.bibliography, literature, arguments.citation):
         if not path.is_file():
             raise UserError(f"{path}: no such file")
-    names = (*NEEDED, "grid", "segmentation", "tokenizers", "tasks", "task_data", "card")
-    measured = read_tables({name: getattr(arguments, name) for name in names})
+    measured = read_tables({name: getattr(arguments, name) for name in tables.READERS})
     known = numbers.read(arguments.numbers)
     verdicts = tables.read_claims(arguments.claims)
     context = paper_context.context(
         measured, load_settings(arguments.settings), load_settings(str(literature))
     )
     context |= speaking(known, context["findings"])
+    context["front"] = front_matter.read(arguments.citation)
     context["ledger"] = claim_verdicts.summary(verdicts, claims.read_sources(arguments.sources))
     if arguments.manifest:
         context["statement"] = statements(read_json(arguments.manifest))
@@ -96,13 +101,22 @@ def build(
     """Write ``paper.typ`` into ``scratch`` with the figures and the bibliography that it uses."""
     (scratch / "figures").mkdir()
 
-    def figure(name: str, width: str = "100%") -> Typst:
+    notebooks = load_settings(arguments.notebooks)
+
+    def figure(name: str) -> Typst:
         path = paper_context.figure_path(arguments.figures, name)
+        words = paper_context.alternative_text(notebooks, name)
         shutil.copyfile(path, scratch / "figures" / path.name)
-        return Typst(f'image("figures/{path.name}", width: {width})')
+        # Figures are drawn at the size at which they are printed.
+        width = paper_context.drawn_width(path)
+        return Typst(
+            f'image("figures/{path.name}", width: calc.min({width}pt, text-width),'
+            f" alt: {quoted(words)})"
+        )
 
     context = {**context, "study": arguments.study, "figure": figure, "table": table}
-    write_text(scratch / "paper.typ", render(arguments.template, context))
+    text = formulas.spoken(render(arguments.template, context))
+    write_text(scratch / "paper.typ", text)
     write_text(
         scratch / "references.bib", references(arguments.bibliography, context["paragraphs"])
     )

@@ -21,9 +21,10 @@ from jadapt.analysis import (
     tokenizer_tables,
     transfer_tables,
 )
+from jadapt.core import notebooks
 from jadapt.core.files import load_settings
 from jadapt.core.tables import CORPORA
-from jadapt.paper import context, values
+from jadapt.paper import context, front_matter, values
 from jadapt.paper.template import Typst, render, speaking
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,8 +33,8 @@ CLAIMS = ROOT / "config" / "claims.yaml"
 BIBLIOGRAPHY = ROOT / "paper" / "references.bib"
 
 SVG = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="200">'
-    '<rect width="400" height="200" fill="#888"/></svg>'
+    '<svg xmlns="http://www.w3.org/2000/svg" width="450pt" height="300pt">'
+    '<rect width="450" height="300" fill="#888"/></svg>'
 )
 FIGURES = (
     "convergence", "forgetting", "scripts", "script_bits", "retention", "pareto", "ablations",
@@ -86,6 +87,7 @@ def study(folder: Path, methods, seeds, tasks, searched=True) -> Path:
     runs_of = [("base", 1), *((method, seed) for method in methods for seed in seeds)]
     made = released_example.manifest(folder, {"study": "example", "sequence": tasks}, runs_of)
     (folder / "manifest.json").write_text(json.dumps(made))
+    (folder / "notebooks.json").write_text(json.dumps(notebooks.declared(ROOT / "notebooks")))
     (folder / "figures").mkdir()
     for name in FIGURES if searched else FIGURES[:5]:
         (folder / "figures" / f"{name}.svg").write_text(SVG)
@@ -147,6 +149,7 @@ def set_paper(
     options |= {"figures": "figures", "tables": "tables", "study": "example_1"}
     options |= {"template": TEMPLATE, "bibliography": BIBLIOGRAPHY, "output": output}
     options |= {"settings": "settings.json", "claims": "claims.csv", "sources": CLAIMS}
+    options |= {"notebooks": "notebooks.json", "citation": ROOT / "CITATION.cff"}
     options |= {"manifest": "manifest.json", "numbers": "numbers.csv"} | changes
     command = [sys.executable, str(ROOT / "scripts" / "render_paper.py")]
     command += [f"--{name}={value}" for name, value in options.items()]
@@ -165,15 +168,18 @@ def measured(methods, seeds, tasks, searched=True) -> context.Tables:
     return context.Tables(*frames, corpora, grid, words if searched else None)
 
 
-def text_of(found: context.Tables, methods) -> str:
+def text_of(found: context.Tables, methods, **changes) -> str:
+    """Return the text of a study; ``changes`` are keys of its configuration."""
     literature = load_settings(str(ROOT / "paper" / "literature.yaml"))
-    filled = context.context(found, configured(methods), literature)
+    settings = configured(methods) | changes
+    filled = context.context(found, settings, literature)
+    filled["front"] = front_matter.read(ROOT / "CITATION.cff")
     verdicts, sources = (
         claim_verdicts.judge(claims.read(CLAIMS), found),
         claims.read_sources(CLAIMS),
     )
     filled["ledger"] = claim_verdicts.summary(verdicts, sources)
-    numbers = values.collect(found, configured(methods), literature, verdicts, sources)
+    numbers = values.collect(found, settings, literature, verdicts, sources)
     filled |= speaking(numbers.by_name(), filled["findings"])
     stubs = {"study": "s", "figure": lambda *a: Typst("[]"), "table": lambda *a: Typst("[]")}
     return render(TEMPLATE, filled | stubs)

@@ -13,7 +13,7 @@ from jadapt.evaluation.transfer import transfer_rows
 SCRIPTS = {"hiragana": 0.5, "katakana": 0.4, "kanji": 0.2, "other": 0.6}
 SETTINGS = {
     "study": "example",
-    "model": {"kind": "scratch", "hidden_size": 64, "num_hidden_layers": 2},
+    "model": {"kind": "gguf", "hidden_size": 64, "num_hidden_layers": 2, "member": "a.gguf"},
     "tokenizer": {"kind": "sentencepiece", "model_type": "unigram", "domains": ["english"]},
     "training": {
         "steps": 20,

@@ -71,28 +71,35 @@ def escape_typst(text: str) -> str:
 def typst(table: Printed) -> str:
     """Return a call of ``house-table`` (see ``paper/style.typ.j2``) with the cells as content.
 
-    The half-width of an interval stands beneath its mean, so that wide tables fit the page.
+    The half-width of an interval stands in parentheses after its mean.
     """
-    alignment = ", ".join("right" if numeric else "left" for numeric in table.numeric)
-    columns = ", ".join(width or "auto" for width in table.widths)
-    head, rules = [], []
-    if any(table.groups):
-        for words, start, width in table.spans():
-            align = "center" if width > 1 else "right"
-            head.append(f"table.cell(colspan: {width}, align: {align})[{escape_typst(words)}]")
-            if words and width > 1:
-                rules.append(f"table.hline(start: {start}, end: {start + width}, stroke: thin)")
-    head += rules + [f"[{escape_typst(words)}]" for words in table.labels]
-    cells = [f"[{_stacked(cell)}]" for row in table.rows for cell in row]
+    alignment = "".join("right, " if numeric else "left, " for numeric in table.numeric)
+    widths = "".join(f"{width or 'auto'}, " for width in table.widths)
+    spans = "".join(
+        f"([{escape_typst(words)}], {start}, {width}), " for words, start, width in table.spans()
+    )
+    rows = "".join(f"    ({_cells(row)}),\n" for row in table.rows)
     return (
-        f"house-table(columns: ({columns},), align: ({alignment},),\n"
-        f"  table.header({', '.join(head)}, table.hline(stroke: thin)),\n"
-        "  " + ", ".join(cells) + ")"
+        f"house-table(align: ({alignment}), widths: ({widths}),\n"
+        f"  spans: ({spans if any(table.groups) else ''}),\n"
+        f"  labels: ({_cells(table.labels)}),\n"
+        f"  rows: (\n{rows}  ))"
     )
 
 
-def _stacked(cell: str) -> str:
-    mean, plus_minus, half = cell.partition(" ± ")
+def _cells(words: list[str]) -> str:
+    return "".join(f"[{escape_typst(in_parentheses(cell))}], " for cell in words)
+
+
+def in_parentheses(cell: str) -> str:
+    """Return a printed cell with the half-width of its interval in parentheses.
+
+    ``0.412 ± 0.005 %`` becomes ``0.412 (0.005) %``; unbreakable spaces keep it on one line.
+    """
+    mean, plus_minus, rest = cell.partition(" ± ")
     if not plus_minus:
-        return escape_typst(cell)
-    return f"{escape_typst(mean)} #linebreak() #interval[± {escape_typst(half)}]"
+        return cell
+    half, space, after = rest.partition(" ")
+    # What is no half-width, such as a mark, follows the parenthesis.
+    digits = half.rstrip("*†‡")
+    return f"{mean}\u00a0({digits}){half[len(digits) :]}{space}{after}"

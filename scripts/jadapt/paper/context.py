@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -165,16 +166,25 @@ def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
         for part in PARTS.values()
         for key, value in part(tables, settings, found).items()
     }
+    said = findings.find(tables)
+    # A model made here from nothing, in minutes, checks the instrument.
+    instrument = setter(settings)("model.kind") == "scratch"
     return {
         "setting": setter(settings),
         **measured,
-        "findings": findings.find(tables),
+        "findings": said,
+        "instrument": instrument,
+        "ranks": not instrument and _true_or_unknown(said.known("models_beat_ngram")),
         "earlier": earlier_study(literature),
         "literature": literature,
         "card_goals": gpu_benchmark_goals.GOALS,
         "names": names,
         "join": join_words,
     }
+
+
+def _true_or_unknown(known: findings.Finding | None) -> bool:
+    return known is None or bool(known.value)
 
 
 # What the tables of measurements say, part by part.
@@ -313,6 +323,24 @@ def _grid(tables: Tables, found: list[Method]) -> dict[str, Any]:
         ],
         "ablations": rate_search.ablations(tables.grid, home, task),
     }
+
+
+def alternative_text(notebooks: dict[str, dict[str, Any]], name: str) -> str:
+    """Return what a figure shows, in words: ``alt`` of its notebook, or else its caption."""
+    facts = notebooks.get(name, {})
+    words = facts.get("alt") or facts.get("caption")
+    if not words:
+        raise UserError(f"notebooks/{name}.ipynb: no 'alt' in its metadata, the figure in words")
+    return words
+
+
+def drawn_width(path: Path) -> float:
+    """Return the width of an SVG in points."""
+    with open(path, encoding="utf-8") as stream:
+        found = re.search(r'<svg\b[^>]*?\bwidth="([\d.]+)(?:pt|px)?"', stream.read(10_000))
+    if not found:
+        raise UserError(f"{path}: an SVG without a width; draw it again (jadapt.figures.style)")
+    return float(found[1])
 
 
 def figure_path(folder: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,20 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def quoted(words: str) -> Typst:
+    """Return words as a string of Typst's."""
+    return Typst('"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"')
+
+
 def code(words: str) -> Typst:
     """Return words set in the fixed-width font, exactly as they are."""
-    quoted = words.replace("\\", "\\\\").replace('"', '\\"')
-    return Typst(f'#raw("{quoted}")')
+    return Typst(f"#raw({quoted(words)})")
+
+
+def _opening_names(methods: Iterable[Any]) -> list[str]:
+    """Return names for the beginning of a sentence: the first keeps its capital."""
+    first, *rest = (method.label for method in methods)
+    return [first, *map(lower_first, rest)]
 
 
 def by_name(numbers: Numbered) -> Callable[..., Printed]:
@@ -103,9 +113,12 @@ def environment(folder: Path) -> jinja2.Environment:
         comment_start_string="<#",
         comment_end_string="#>",
     )
-    made.filters |= {"code": code, "lower_first": lower_first, "markup": Typst, "slug": slug}
+    made.filters |= {
+        "code": code, "lower_first": lower_first, "markup": Typst, "quoted": quoted, "slug": slug
+    }  # fmt: skip
     made.globals["is_number"] = is_number
     made.globals["names_of"] = lambda methods: [lower_first(method.label) for method in methods]
+    made.globals["opening_names_of"] = _opening_names
     return made
 
 
@@ -144,9 +157,10 @@ def _place(error: BaseException, template: Path) -> str:
 def compile_pdf(source: Path) -> bytes:
     """Compile a Typst file, with images and bibliography beside it, to the bytes of a PDF.
 
-    Only bundled fonts are used and no date is written: equal input gives equal bytes everywhere.
+    Only bundled fonts are used and no time is written: equal input gives equal bytes everywhere.
+    The document is tagged, and refused where a picture or formula lacks its words (PDF/UA-1).
     """
-    return _compile(source, format="pdf", timestamp=0)[0]
+    return _compile(source, format="pdf", pdf_standards="ua-1", timestamp=0)[0]
 
 
 def compile_pages(source: Path, *, ppi: float = 80) -> list[bytes]:

@@ -26,6 +26,7 @@ from jadapt.core import declarations
 from jadapt.core.errors import UserError
 from jadapt.core.files import sha256_file
 from jadapt.figures import drawing, heatmaps, metadata, pareto, style
+from jadapt.paper.context import drawn_width
 
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -59,6 +60,27 @@ def whole(tmp_path_factory):
         "curves": tables.read_curves(folder / "curves.csv"),
         "grid": tables.read_grid(folder / "grid.csv"),
     }
+
+
+@pytest.mark.parametrize("study", [STUDY, LARGE])
+def test_no_letter_is_too_small_to_read(study, tmp_path):
+    drawn = {
+        "convergence": drawing.convergence(example.curves(*study)),
+        "forgetting": drawing.forgetting(example.metrics(*study)),
+        "scripts": drawing.scripts(example.metrics(*study)),
+        "retention": drawing.retention(example.metrics(*study)),
+    }
+    for name, figure in drawn.items():
+        texts = [t for t in figure.findobj(style.pyplot.Text) if t.get_text() and t.get_visible()]
+        assert texts and min(text.get_fontsize() for text in texts) >= 8, name
+        # Printed as wide as it is drawn: what is wider than the text would be made smaller.
+        path = next(p for p in style.save(figure, tmp_path / name) if p.suffix == ".svg")
+        assert drawn_width(path) <= 164 / 25.4 * 72, name
+
+
+@pytest.mark.parametrize("name", [*RUNS, "houlsby_gem", "lora_r64"])
+def test_lines_are_seen_on_white(name):
+    assert style.contrast_on_white(style.looks([name])[name].colour) >= 3
 
 
 def visible(figure):

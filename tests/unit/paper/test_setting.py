@@ -1,6 +1,8 @@
 """The script that sets the paper: what it writes, from what, and how it fails."""
 
 import io
+import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +30,52 @@ def test_the_paper_is_set(finished):
     for page in pages:
         darkest, lightest = Image.open(io.BytesIO(page)).convert("L").getextrema()
         assert darkest < 200 and lightest == 255
+
+
+def whereabouts(folder: Path) -> dict:
+    """Return the pages on which the parts, figures and mentions of a paper stand."""
+    from matplotlib_fontja import get_font_path
+
+    found = typst.query(
+        folder / "paper" / "paper.typ",
+        "<whereabouts>",
+        field="value",
+        one=True,
+        font_paths=[get_font_path()],
+        ignore_system_fonts=True,
+    )
+    return json.loads(found)
+
+
+def test_the_body_has_nine_pages_at_most_and_the_appendix_follows(finished):
+    pages = whereabouts(finished)
+    assert 2 <= pages["body"] <= 9
+    assert pages["body"] < pages["appendix"] <= pages["last"]
+    assert dict(pages["figures"])["fig-forgetting"] == 1
+
+
+def test_every_figure_stands_near_to_where_it_is_spoken_of(finished):
+    pages = whereabouts(finished)
+    for name, place in pages["figures"]:
+        mentions = [page for target, page in pages["mentions"] if target == name]
+        assert mentions, name
+        assert min(abs(page - place) for page in mentions) <= 1, name
+
+
+def test_pictures_and_formulas_have_words(finished):
+    """Typst refuses the rest of PDF/UA-1 itself."""
+    text = (finished / "paper" / "paper.typ").read_text(encoding="utf-8")
+    images = re.findall(r"image\([^\n]*\)", text)
+    assert images and all(re.search(r'alt: "[^"]{40,}"', image) for image in images)
+    pdf = (finished / "paper" / "paper.pdf").read_bytes()
+    assert b"/MarkInfo" in pdf and b"/Lang" in pdf and b"pdfuaid" in pdf
+    assert b"continual learning" in pdf
+
+
+def test_a_figure_without_words_is_named(tmp_path):
+    folder = study(tmp_path, *STUDIES["small"])
+    (folder / "notebooks.json").write_text("{}")
+    assert "notebooks/forgetting.ipynb: no 'alt' in its metadata" in fails(folder)
 
 
 def test_every_glyph_and_font_is_there(finished):

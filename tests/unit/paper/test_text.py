@@ -17,12 +17,13 @@ from jadapt.analysis import (
     transfer_tables,
 )
 from jadapt.analysis.printing import present
+from jadapt.core.tables import BASELINES
 from paper_example import ALL, STUDIES, configured, measured, rendered, text_of
 
 # Headings and leading words of what a study has or lacks.
 SEARCHED = ("== Learning rates and the front", "== Ablations", "tab-rates", "tab-methods")
 COMPOSED = ("== Strategies against forgetting", "*The bound.*", "*GEM*", "*EWC*", "*DEN*")
-SEQUENCE = ("== Transfer between tasks", "*Sequence.*")
+SEQUENCE = ("*Transfer.*", "*Sequence.*")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,8 @@ def test_the_text_has_what_the_study_has(name, there, absent):
         assert words not in text, words
     # No chapter is empty, and nothing that should have been named is missing between commas.
     assert not re.search(r"^== [^\n]*\n+=", text, re.MULTILINE)
-    assert " ," not in text and "for ;" not in text and "()" not in text
+    prose = text.split("#align(center)", 1)[1]
+    assert " ," not in prose and "for ;" not in prose and "()" not in prose
 
 
 def tables_of_tokenizers(folder):
@@ -189,6 +191,40 @@ def test_ablations_say_what_the_grid_says():
     (ranks,) = rate_search.ablations(found.grid, "english", "everyday")
     assert (ranks.best.value, ranks.task_trend) == ("8", "neither")
     assert "no learning rate led to a finite result" in text_of(found, ["sft", "lora"])
+
+
+def test_a_study_that_ranks_nothing_names_no_leader():
+    methods = ["sft", "lora", "gem"]
+    found = measured(methods, [1, 2], ["everyday"])
+    text = text_of(found, methods)
+    assert "learned most" in text and "ranks no" not in text
+    made_here = {**example.SETTINGS["model"], "kind": "scratch"}
+    row = ("example", "ngram", 0, "everyday", "everyday", "bits_per_byte", 0.5, "bit/byte", 9)
+    lost = replace(found, baselines=pd.DataFrame([row], columns=BASELINES.header))
+    for text in (text_of(found, methods, model=made_here), text_of(lost, methods)):
+        assert "learned most" not in text and "forgot least" not in text
+        assert "This study ranks nothing, so it recommends nothing." in text
+        # On page one, before all else.
+        assert "ranks no methods" in " ".join(text.split("= The question")[0].split())
+    assert "the instrument at work" in text_of(found, methods, model=made_here)
+    assert "the instrument at work" not in text
+
+
+def test_deviations_of_the_configuration_are_printed():
+    methods = ["sft", "lora"]
+    found = measured(methods, [1], ["everyday"])
+    assert "The configuration of this study records none." in text_of(found, methods)
+    text = text_of(found, methods, deviations=["Steps were changed.", "Test text was seen."])
+    assert "Steps were changed. Test text was seen." in text
+
+
+def test_nobody_writes_backwards():
+    """Findings were inverted: "Most is learned by", "Less than full fine-tuning forget"."""
+    text = text_of(measured(ALL, [1, 2, 3], ["everyday"]), ALL)
+    assert not re.search(
+        r"(Most|Less|More) is (learned|forgotten)|ess than [^.]* forget (?!less)", text
+    )
+    assert re.search(r"[A-Z][^.]* learned less\.", text)
 
 
 def test_ablations_alone_need_no_grid_of_rates():
