@@ -77,6 +77,8 @@ def study(tmp_path_factory):
     command += [f"--figures={folder / 'figures'}", f"--tables={folder / 'tables'}"]
     command += [f"--notebooks={json.dumps(told)}", f"--output={folder / 'index.html'}"]
     command += [f"--template={ROOT / 'paper' / 'html' / 'page.html.j2'}"]
+    command += [f"--paper={ROOT / 'paper' / 'paper.typ.j2'}"]
+    command += [f"--citation={ROOT / 'CITATION.cff'}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
@@ -108,7 +110,8 @@ def test_the_page_is_one_file_that_loads_nothing_else(study, opened):
     assert {request.split(":")[0] for request in page.requests} == {"file", "data"}
     assert sum(request.startswith("file:") for request in page.requests) == 1
     text = (study / "index.html").read_text(encoding="utf-8")
-    assert not re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]*\"", text)
+    # It links to files beside it, and loads none of them.
+    assert not re.findall(r"(?:src|<link[^>]* href)=\"(?!data:)[^\"]*\"", text)
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -243,7 +246,7 @@ def test_every_verdict_leads_to_its_runs(opened):
         ".filter((id) => !document.getElementById(id))"
     )
     assert broken == []
-    claim = "#claim-lora_forgets_less"
+    claim = "#claim-retention_order"
     linked = page.value(f"document.querySelectorAll('{claim} a').length")
     assert linked == 6
     page.click(*page.centre(f"{claim} summary"))
@@ -265,3 +268,22 @@ def test_the_ledger_shows_one_verdict_if_asked(opened):
         "s.dispatchEvent(new Event('change')); })()"
     )
     assert page.value(shown) == ["not reproduced"]
+
+
+def test_the_first_column_stays_in_view_on_a_phone(opened):
+    page = opened(390)
+    left = page.value(
+        "(() => { const box = document.querySelector('#results .scroll'); box.scrollLeft = 200;"
+        "const cell = box.querySelector('tbody td'); return [box.scrollLeft,"
+        " cell.getBoundingClientRect().left - box.getBoundingClientRect().left]; })()"
+    )
+    assert left[0] > 0 and 0 <= left[1] < 5
+
+
+def test_findings_and_a_figure_come_before_any_table(opened):
+    page = opened()
+    order = page.value(
+        "[...document.querySelectorAll('.headline p, figure, table')].map((e) => e.tagName)"
+    )
+    assert order[0] == "P"
+    assert order.index("P") < order.index("FIGURE") < order.index("TABLE")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,23 @@ import numpy
 import pandas as pd
 from PIL import Image
 
-from jadapt.analysis import claim_verdicts, summaries
+from jadapt.analysis import claim_verdicts, findings, summaries
 from jadapt.analysis.adapted_models import Tables
 from jadapt.analysis.labels import BASE, domain_label, in_order, method_label
+from jadapt.analysis.numbers import Numbers
 from jadapt.analysis.printing import count, fixed, present, significant
 from jadapt.analysis.tables import load_table
 from jadapt.core.errors import UserError
 from jadapt.figures import style
 from jadapt.figures.curves import curve_titles
-from jadapt.paper.context import licences
+from jadapt.paper.context import alternative_text, licences
+from jadapt.paper.front_matter import FrontMatter
 
-TITLE = "Adapting an English language model to Japanese without forgetting"
 # An SVG larger than this (bytes) is replaced by the PNG.
 LARGEST_DRAWING = 250_000
+# Findings that the page begins with.
+HEADLINE = ("models_beat_ngram", "no_task_got_worse", "earlier_domains_help")
+_SHOWN = re.compile(r'include "([^"]+)"|\bfigure\("(\w+)"')
 POINTS = 40
 FIRST, CORPORA = "results", "corpora"
 # The ledger has a part of its own, with every claim.
@@ -39,6 +44,9 @@ def context(
     notebooks: dict[str, dict[str, Any]],
     figures: Path,
     printed: Path,
+    front: FrontMatter,
+    order: Sequence[str] = (),
+    links: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the context of the page's template.
 
@@ -48,6 +56,9 @@ def context(
         notebooks: the ``kind``, ``caption`` and ``tables`` of every notebook by name.
         figures: folder of the figures as SVG and PNG.
         printed: folder of the printed tables as CSV.
+        front: title, authors and more.
+        order: names of figures as the paper shows them; others follow.
+        links: addresses of the measured tables, seen from the page.
 
     Raises:
         UserError: a figure or table is missing.
@@ -61,16 +72,24 @@ def context(
         if name not in shown:
             raise UserError(f"{printed / name}.csv: no such table; run its notebook first")
     return {
-        "title": TITLE,
+        "front": front,
+        "headline": headline(tables),
+        "links": links or {},
         "study": tables.metrics["study"].iloc[0],
         "facts": _facts(tables),
         "main": shown[FIRST],
         "corpora": shown[CORPORA],
         "tables": [shown[name] for name in shown if name not in ELSEWHERE],
         "figures": [
-            {"name": name, **facts, **picture(figures / name)}
-            for name, facts in notebooks.items()
-            if facts["kind"] == "figure"
+            {
+                "name": name,
+                **notebooks[name],
+                **picture(figures / name),
+                "alt": alternative_text(notebooks, name),
+            }
+            for name in ordered(
+                (name for name, facts in notebooks.items() if facts["kind"] == "figure"), order
+            )
         ],
         "curves": curve_data(tables.curves),
         "ledger": {"claims": len(claims)},
@@ -83,6 +102,42 @@ def context(
         "runs": run_rows(tables),
         "licences": licences(tables.corpora),
     }
+
+
+def headline(tables: Tables) -> list[str]:
+    """Return what the study found, in sentences, what got worse first."""
+    found, numbers = findings.find(tables), Numbers()
+    said = [found.known(name) for name in HEADLINE]
+    known = [finding for finding in said if finding is not None]
+    for finding in known:
+        finding.add_to(numbers)
+    return [finding.said(numbers.by_name().printed) for finding in known]
+
+
+def ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Return names in a given order, those that it lacks after the others."""
+    return sorted(names, key=lambda name: (order.index(name) if name in order else len(order)))
+
+
+def figures_of(template: Path) -> list[str]:
+    """Return the names of the figures that the paper's template shows, in its order.
+
+    Raises:
+        UserError: the template, or a part that it includes, is missing.
+    """
+    if not template.is_file():
+        raise UserError(f"{template}: no such template")
+    found: list[str] = []
+    for part, figure in _SHOWN.findall(template.read_text(encoding="utf-8")):
+        if part.endswith(".typ.j2"):
+            found += figures_of(_root(template) / part)
+        elif figure:
+            found.append(figure)
+    return list(dict.fromkeys(found))
+
+
+def _root(template: Path) -> Path:
+    return template.parent.parent if template.parent.name == "sections" else template.parent
 
 
 def render(template: Path, values: dict[str, Any]) -> str:
@@ -193,9 +248,8 @@ def _mixed(parts: numpy.ndarray, share: float) -> numpy.ndarray:
 
 
 def _shows(parts: numpy.ndarray, share: float) -> bool:
-    """Tell whether the contrast with the dark background (WCAG 2) is at least four."""
-    linear = ((_mixed(parts, share) / 255 + 0.055) / 1.055) ** 2.4
-    return bool(linear @ [0.2126, 0.7152, 0.0722] + 0.05 >= 4 * 0.058)
+    """Tell whether the contrast with the dark background is at least four."""
+    return style.luminance(list(_mixed(parts, share) / 255)) + 0.05 >= 4 * 0.058
 
 
 def _points(line: pd.DataFrame) -> list[list[float | None]]:

@@ -110,6 +110,23 @@ def test_colours_show_on_a_dark_page(name):
     assert page.on_dark("#ffffff") == "#ffffff"
 
 
+def test_the_page_begins_with_what_was_found(study):
+    worse, helped = page.headline(study)
+    assert worse.startswith(("Every run ends better", "What got worse comes first"))
+    assert re.search(r"\d of \d|all \d+ cases", helped)
+
+
+def test_figures_stand_in_the_order_of_the_paper(tmp_path):
+    order = page.figures_of(ROOT / "paper" / "paper.typ.j2")
+    assert order.index("forgetting") < order.index("retention") < order.index("convergence")
+    assert page.ordered(["ablations", "mine", "forgetting"], order) == [
+        "forgetting", "ablations", "mine"
+    ]  # fmt: skip
+    (tmp_path / "paper.typ.j2").write_text('<% include "sections/gone.typ.j2" %>')
+    with pytest.raises(UserError, match=r"gone\.typ\.j2: no such template"):
+        page.figures_of(tmp_path / "paper.typ.j2")
+
+
 def test_words_from_tables_are_text_on_the_page(tmp_path, study):
     """A source whose name holds markup must not become markup."""
     folder = tmp_path / "html"
