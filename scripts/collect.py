@@ -43,8 +43,7 @@ def main() -> None:
         frame = collection.grid_table(arguments.tables)
     else:
         frame = collection.curves_table(arguments.logs, arguments.runs, arguments.study)
-    declared = {**tables.MEASURED, tables.FRONTS.name: tables.FRONTS}
-    declared[arguments.table].write_frame(arguments.output, frame)
+    tables.MEASURED[arguments.table].write_frame(arguments.output, frame)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@ import argparse
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jadapt.core.errors import run
 from jadapt.core.files import load_settings, write_json
 from jadapt.core.tables import FRONTS
 from jadapt.evaluation import point_arguments
 from jadapt.training.distributed import launching
+
+if TYPE_CHECKING:
+    from jadapt.evaluation.selection import Choice
 
 
 def main() -> None:
@@ -22,7 +26,7 @@ def main() -> None:
         "--finished", action="store_true",
         help="train nothing: write what the points that are finished have so far",
     )  # fmt: skip
-    parser.add_argument("--choice", type=Path, help="JSON with the chosen point")
+    parser.add_argument("--choice", type=Path, help="JSON with the chosen point and what made it")
     arguments = parser.parse_args()
     settings = load_settings(arguments.settings)
     first = settings["variants"][0]["settings"]
@@ -51,14 +55,29 @@ def measure(settings: dict, arguments: argparse.Namespace) -> None:
     FRONTS.write(arguments.table, rows)
     if arguments.documents:
         gather(front.documents(), arguments.documents)
-    if arguments.choice and choice:
-        point = asdict(choice)
-        point["learning_rate"] = point.pop("rate")
-        key, values = settings["strength_key"], settings["strengths"]
-        strength = {"strength_key": key, "strength": values.get(choice.strength)}
-        write_json(arguments.choice, {**point, **strength})
+    if arguments.choice:
+        write_json(arguments.choice, {**chosen(settings, choice), "record": record(settings)})
     if not arguments.finished:
         shutil.rmtree(arguments.checkpoints)
+
+
+def chosen(settings: dict, choice: Choice | None) -> dict:
+    """Return the chosen point; nothing of it while points are missing."""
+    if choice is None:
+        return {}
+    point = asdict(choice)
+    point["learning_rate"] = point.pop("rate")
+    strength = settings["strengths"].get(choice.strength)
+    return {**point, "strength_key": settings["strength_key"], "strength": strength}
+
+
+def record(settings: dict) -> dict:
+    """Return the commit, lock file, device and versions that the front is made with."""
+    from jadapt.training import provenance
+
+    made_with = provenance.describe(settings["variants"][0]["settings"])
+    del made_with["settings"]
+    return made_with
 
 
 if __name__ == "__main__":

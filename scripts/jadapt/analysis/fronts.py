@@ -12,8 +12,9 @@ are compared on the same text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -71,27 +72,53 @@ def at_equal_learning(gains: np.ndarray, forgetting: np.ndarray, wanted: float) 
         forgetting: bits per byte forgotten by each.
         wanted: gain to compare at.
     """
-    finite = np.isfinite(gains) & np.isfinite(forgetting)
-    x, y = pareto(np.append(gains[finite], 0.0), np.append(forgetting[finite], 0.0))
-    if wanted > x[-1]:
-        return float("nan")
-    return float(np.interp(wanted, x, y))
+    return on_front(*front(gains, forgetting), wanted)
+
+
+def on_front(x: np.ndarray, y: np.ndarray, wanted: float) -> float:
+    """Return forgetting where ``wanted`` is learned on a front (x, y); NaN beyond its end."""
+    return float(np.interp(wanted, x, y)) if wanted <= x[-1] else math.nan
 
 
 def pareto(gains: np.ndarray, forgetting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the points that no other one dominates, by increasing gain."""
-    order = np.lexsort((-gains, forgetting))
-    kept: list[int] = []
-    for index in order:
-        if not kept or gains[index] > gains[kept[-1]]:
-            kept.append(int(index))
-    return gains[kept], forgetting[kept]
+    return _undominated(gains[None], forgetting[None])[0]
+
+
+def _undominated(gains: np.ndarray, forgetting: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what `pareto` does for every row of two arrays of shape (rows, points)."""
+    order = np.lexsort((-gains, forgetting), axis=1)
+    x, y = (np.take_along_axis(values, order, axis=1) for values in (gains, forgetting))
+    before = np.maximum.accumulate(x, axis=1)[:, :-1]
+    kept = x > np.hstack([np.full((len(x), 1), -np.inf), before])
+    return [(x[row][mask], y[row][mask]) for row, mask in enumerate(kept)]
 
 
 def area(gains: np.ndarray, forgetting: np.ndarray, upto: float) -> float:
     """Return the mean forgetting over gains from 0 to ``upto``; NaN where the front ends before."""
-    grid = np.linspace(0.0, upto, 101)
-    return float(np.mean([at_equal_learning(gains, forgetting, wanted) for wanted in grid]))
+    return under_front(*front(gains, forgetting), upto)
+
+
+def under_front(x: np.ndarray, y: np.ndarray, upto: float) -> float:
+    """Return the mean of a front (x, y) over gains from 0 to ``upto``; NaN beyond its end."""
+    if not upto <= x[-1]:
+        return math.nan
+    return float(np.interp(np.linspace(0.0, upto, 101), x, y).mean())
+
+
+def front(gains: np.ndarray, forgetting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the front of the points that were measured and of the base model, by gain."""
+    return fronts(gains[None], forgetting[None])[0]
+
+
+def fronts(gains: np.ndarray, forgetting: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what `front` does for every row of two arrays of shape (draws, points)."""
+    finite = np.isfinite(gains) & np.isfinite(forgetting)
+    base = np.zeros((len(gains), 1))
+    # What was not measured is dominated by everything.
+    x = np.hstack([np.where(finite, gains, -np.inf), base])
+    y = np.hstack([np.where(finite, forgetting, np.inf), base])
+    return _undominated(x, y)
 
 
 @dataclass(frozen=True)
@@ -106,19 +133,30 @@ class Draws:
     gain: Mapping[str, np.ndarray]
     forgetting: Mapping[str, np.ndarray]
 
+    _fronts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def fronts(self, method: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the front of a method in every draw; found once, for all levels."""
+        if method not in self._fronts:
+            self._fronts[method] = fronts(self.gain[method], self.forgetting[method])
+        return self._fronts[method]
+
     def forgotten(self, method: str, wanted: np.ndarray) -> np.ndarray:
         """Return forgetting at equal learning in every draw, for gains of shape (1 + draws,)."""
-        pairs = zip(self.gain[method], self.forgetting[method], wanted, strict=True)
-        return np.array([at_equal_learning(*pair) for pair in pairs])
+        pairs = zip(self.fronts(method), wanted, strict=True)
+        return np.array([on_front(*ends, at) for ends, at in pairs])
 
     def best_gain(self, method: str) -> np.ndarray:
         """Return the largest gain of a method's points in every draw, of shape (1 + draws,)."""
-        return np.nanmax(self.gain[method], axis=1)
+        known = np.where(np.isfinite(self.gain[method]), self.gain[method], -np.inf).max(axis=1)
+        return np.where(np.isfinite(known), known, np.nan)
 
     def areas(self, method: str, upto: np.ndarray) -> np.ndarray:
         """Return the area under the front in every draw."""
-        pairs = zip(self.gain[method], self.forgetting[method], upto, strict=True)
-        return np.array([area(*pair) for pair in pairs])
+        pairs = zip(self.fronts(method), upto, strict=True)
+        return np.array([under_front(*ends, at) for ends, at in pairs])
 
 
 def draw(

@@ -26,6 +26,7 @@ read_tokenizers = declared.TOKENIZERS.read
 # Tables of measurements that a study may have, and what reads each.
 READERS: dict[str, Callable[[str | Path], pd.DataFrame]] = {
     **{name: table.read for name, table in declared.MEASURED.items()},
+    declared.FRONT_MEASURES.name: declared.FRONT_MEASURES.read,
     "card": gpu_benchmark.read,
 }
 

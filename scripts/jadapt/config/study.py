@@ -79,6 +79,9 @@ class Fronts(Section):
         default_factory=list
     )
     """Shares of the change from the base model at which interpolated weights are measured."""
+    margin: NotNegative = 0.02
+    """Bits per byte within which two methods count as equal, by two one-sided tests; stated before
+    the study runs."""
     retention: Names
     """Domains of `evaluation.domains` in the source language on which forgetting is measured:
     nothing is trained on them, and no strategy remembers them."""

@@ -308,6 +308,21 @@ FRONTS = Table(
     may_be_empty=True,
 )  # fmt: skip
 
+# A line of a front leads through the rates of a run (``rates``), through weights interpolated with
+# the base model's (``weights``), or through rates of a model that is told the task (``told``).
+FRONT_MEASURES = Table(
+    "front_measures",
+    "a line of a front and a measure: of a point, at a level of equal learning, or of a domain",
+    {
+        "study": TEXT, "method": TEXT, "line": TEXT, "measure": TEXT, "level": NUMBER,
+        "domain": TEXT, "learning_rate": NUMBER, "strength": TEXT, "interpolation": NUMBER,
+        "selected": FLAG, "value": NUMBER, "low": NUMBER, "high": NUMBER, "unit": TEXT, "n": COUNT,
+        "family": TEXT, "p": NUMBER, "p_holm": NUMBER, "verdict": TEXT, "covers": TEXT,
+    },
+    ("method", "line", "measure", "level", "domain", "learning_rate", "strength", "interpolation"),
+    ("scripts/measure_fronts.py",),
+)  # fmt: skip
+
 SEGMENTATION = Table(
     "segmentation",
     "a segmenter, seed, group of words and metric (shares); gold tells whose words they are",
@@ -388,6 +403,8 @@ MEASURED = {
         TOKENIZERS,
         TASKS,
         TASK_DATA,
+        BASELINES,
+        FRONTS,
     )
 }
 
