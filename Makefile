@@ -46,7 +46,7 @@ NUMBER ?=
 FILE ?=
 WATCH ?=
 
-.PHONY: help setup paper figure table html report release verify trace status crate test test-fast \
+.PHONY: help setup paper figure table html report release release-fronts verify trace status crate test test-fast \
   test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice schemas method-docs lock clean
 
 help:  ## list the targets
@@ -106,6 +106,10 @@ bench: setup  ## print where the time and memory of the study went
 
 release: setup  ## publish the finished study to paper/released/{study}/
 	python scripts/release.py $(STUDY_FILE)
+
+# Fronts are made run by run; what was released before and is not made anew stays.
+release-fronts: setup  ## publish the fronts that were made so far, each as it comes
+	python scripts/release.py --fronts $(STUDY_FILE)
 
 # The corpora first: results on other text are refused before anything is trained.
 VERIFY = python scripts/verify.py $(STUDY_FILE) $(if $(value RUNS),--runs $(call each,RUNS)) \

@@ -1,4 +1,4 @@
-"""Publish a finished study: copy its tables and its manifest to paper/released/{study}/."""
+"""Publish a finished study, or its fronts so far: its tables go to paper/released/{study}/."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ import subprocess
 from jadapt.config import studies
 from jadapt.core.errors import UserError, run
 from jadapt.core.released import MANIFEST
-from jadapt.release import publish
+from jadapt.release import fronts, publish
 
 
 def main() -> None:
     """Check that the study is complete and of one piece; only then write anything."""
     parser = argparse.ArgumentParser(description=__doc__)
     studies.add_arguments(parser)
-    study = studies.load(parser.parse_args())
+    parser.add_argument(
+        "--fronts", action="store_true",
+        help="release the fronts that were made so far, beside those released before",
+    )  # fmt: skip
+    arguments = parser.parse_args()
+    study = studies.load(arguments)
+    if arguments.fronts:
+        release_fronts(study)
+        return
     publish.refuse(study, publish.faults(study))
     publish.refuse(study, outdated(study))
     manifest = study.manifest()
@@ -29,6 +37,16 @@ def main() -> None:
         print(f"note: not trained with the packages of the lock file, but with {versions}")
     print(f"released {len(manifest['runs'])} runs of commit {manifest['commits'][0]}:")
     for path in written:
+        print(f"  {path}")
+
+
+def release_fronts(study: studies.Study) -> None:
+    """Add the fronts of this machine to the release of a study whose final runs are to come."""
+    parts = fronts.gather(study)
+    settings = studies.recorded(study.config, studies.read_models())
+    found = fronts.publish(study, parts, settings)
+    print(*fronts.said(parts, found), sep="\n")
+    for path in sorted(study.released.rglob("*.*")):
         print(f"  {path}")
 
 

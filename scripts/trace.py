@@ -100,6 +100,9 @@ def print_rest(found: list, names: list[str], study: studies.Study, manifest: di
         print("from searches")
         for name, sha256 in manifest["searches"].items():
             print(f"  {study.results / name}.csv: sha256 {sha256}")
+    if "fronts" in names:
+        print("from fronts")
+        print("\n".join(trace.of_fronts(manifest)))
     print(f"code of the study\n  commit {', '.join(map(str, manifest['commits']))}")
     print("from inputs")
     print("\n".join(trace.inputs(manifest)))

@@ -11,11 +11,15 @@ from jadapt.config import runs, studies, yaml_files
 from jadapt.core import notebooks, released
 from jadapt.core.errors import UserError, nearest, run
 from jadapt.core.files import read_json
+from jadapt.core.tables import FRONTS
 from jadapt.evaluation import collection
 from jadapt.release import manifest, verification
+from jadapt.release.front_records import choice_of
 
 # Compared by checksum, with the text itself.
 NOT_COMPARED = ("corpora",)
+# Made from files of single runs, so that some runs can be compared alone.
+OF_RUNS = ("metrics", "efficiency", "curves")
 
 
 def parse() -> argparse.Namespace:
@@ -38,7 +42,7 @@ def main() -> int:
     check(arguments, study, published)
     names = tables(arguments, published)
     if arguments.targets:
-        print(*targets(arguments, study, names), sep="\n")
+        print(*targets(arguments, study, names, published), sep="\n")
         return 0
     left_out = compare_inputs(study, published)
     if arguments.inputs:
@@ -47,7 +51,7 @@ def main() -> int:
     print(kind(here, there))
     exact = here == there
     parts = [
-        verification.compare(name, *both(arguments, study, name, left_out), exact=exact)
+        verification.compare(name, *both(arguments, study, name, left_out, published), exact=exact)
         for name in names
     ]
     return report(pd.concat(parts, ignore_index=True), arguments.output)
@@ -71,7 +75,7 @@ def tables(arguments: argparse.Namespace, published: dict) -> list[str]:
     """Return the names of the tables to compare."""
     names = list(published["tables"])
     if arguments.runs:
-        names = [name for name in ("metrics", "efficiency", "curves") if name in names]
+        names = [name for name in (*OF_RUNS, FRONTS.name) if name in names]
     if arguments.figure:
         notebook = studies.ROOT / "notebooks" / f"{arguments.figure}.ipynb"
         read_by_it = notebooks.facts(notebook)["tables"]
@@ -83,11 +87,24 @@ def tables(arguments: argparse.Namespace, published: dict) -> list[str]:
     return [name for name in names if name not in NOT_COMPARED]
 
 
-def targets(arguments: argparse.Namespace, study: studies.Study, names: list[str]) -> list[str]:
+def targets(
+    arguments: argparse.Namespace, study: studies.Study, names: list[str], published: dict
+) -> list[str]:
     """Return the files that have to be computed before comparing."""
+    # Of fronts, those that were released: a release may grow run by run.
+    fronts = compared_fronts(arguments, published) if FRONTS.name in names else []
+    files = [str(study.front(run, "csv")) for run in fronts]
     if not arguments.runs:
-        return [str(study.table(name)) for name in names]
-    return [str(study.evaluation(*each)) for each in chosen(arguments, study)]
+        return [*(str(study.table(name)) for name in names if name != FRONTS.name), *files]
+    if not set(names) & set(OF_RUNS):
+        return files
+    return [*(str(study.evaluation(*each)) for each in chosen(arguments, study)), *files]
+
+
+def compared_fronts(arguments: argparse.Namespace, published: dict) -> list[str]:
+    """Return the runs whose fronts are compared: the released ones, of those named."""
+    released_fronts = published.get("fronts", {})
+    return [run for run in released_fronts if not arguments.runs or run in arguments.runs]
 
 
 def chosen(arguments: argparse.Namespace, study: studies.Study) -> list[tuple[str, int]]:
@@ -98,6 +115,9 @@ def chosen(arguments: argparse.Namespace, study: studies.Study) -> list[tuple[st
 
 def compare_inputs(study: studies.Study, published: dict) -> list[str]:
     """Refuse to compare results on other text; return the optional domains to leave out."""
+    if not published["corpora"]:
+        print(f"note: {study.released} does not say what text it was made from")
+        return []
     here = {"tokens": manifest.tokens(study), "corpora": manifest.corpora(study)}
     catalogue = yaml_files.read_yaml(studies.ROOT / "config/corpora.yaml")["domains"]
     wrong, left_out = verification.other_corpora(published, here, catalogue)
@@ -112,14 +132,33 @@ def machines(
     arguments: argparse.Namespace, study: studies.Study, published: dict
 ) -> tuple[verification.Machine, verification.Machine]:
     """Return what the compared runs were made on, here and in the release."""
+    machine = verification.Machine.of
+    if not published["runs"]:
+        return fronts_machines(arguments, study, published)
     found = [read_json(study.run_file(*each)) for each in chosen(arguments, study)]
     here = {
         "runs": [{"run": r["settings"]["run"], "device": r["device"]} for r in found],
         "versions": [r["versions"] for r in found],
     }
     names = [name for name, _ in chosen(arguments, study)]
-    machine = verification.Machine.of
     return machine(here, names), machine(published, names)
+
+
+def fronts_machines(
+    arguments: argparse.Namespace, study: studies.Study, published: dict
+) -> tuple[verification.Machine, verification.Machine]:
+    """Return what the compared fronts were made on, of a release that has fronts alone."""
+    names = compared_fronts(arguments, published)
+    own = [choice_of(study, run)["record"] for run in names]
+    there = [published["fronts"][run] for run in names]
+    here, old = (
+        verification.Machine.of({
+            "runs": [{"run": "", "device": str(each.get("device"))} for each in records],
+            "versions": [each.get("versions") or {} for each in records],
+        })
+        for records in (own, there)
+    )  # fmt: skip
+    return here, old
 
 
 def kind(here: verification.Machine, there: verification.Machine) -> str:
@@ -138,11 +177,19 @@ def kind(here: verification.Machine, there: verification.Machine) -> str:
 
 
 def both(
-    arguments: argparse.Namespace, study: studies.Study, name: str, left_out: list[str]
+    arguments: argparse.Namespace,
+    study: studies.Study,
+    name: str,
+    left_out: list[str],
+    published: dict,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a table as released and as it is here, without what is not compared."""
     old = read(study.released / f"{name}.csv")
-    if arguments.runs:
+    if name == FRONTS.name:
+        names = compared_fronts(arguments, published)
+        new = collection.fronts_table([study.front(run, "csv") for run in names])
+        old = old[old["method"].isin(["base", *names])]
+    elif arguments.runs:
         new = of_runs(name, study, chosen(arguments, study))
         old = old[old["method"].isin(["base", *arguments.runs])]
     else:

@@ -67,6 +67,16 @@ class Study:
         ]
 
     @property
+    def fronts(self) -> list[str]:
+        """The runs that have a front."""
+        return [run for run in self.config["methods"] if runs.has_front(self.config, run)]
+
+    def front(self, run: str, kind: str) -> Path:
+        """Return a file of a front: its table (``csv``), its losses by document (``parquet``), or
+        the chosen point (``json``)."""
+        return self.results / "fronts" / f"{run}.{kind}"
+
+    @property
     def tokenizer(self) -> Path:
         """The path of the tokenizer's model."""
         return self.results / "tokenizer" / runs.tokenizer_file(self.config["tokenizer"])
@@ -136,6 +146,19 @@ def settings(files: Sequence[str | Path], values: Iterable[str] = ()) -> dict[st
     """
     study = layers.read(files, values)
     return validation.validate(study.content, read_catalogue(), read_models(), study.origin)
+
+
+def recorded(config: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
+    """Return what is recorded as the configuration of a study: what was done, in full.
+
+    Args:
+        config: of `settings`.
+        models: of `read_models`, whose entry of the study's model is put in.
+    """
+    name = config["model"]
+    # Where files were looked for is no part of what was done.
+    elsewhere = dict.fromkeys(("mirror", "downloads", "results", "tensorboard"))
+    return {**config, "model": {"name": name, **models["models"][name]}, **elsewhere}
 
 
 def read_catalogue() -> dict[str, Any]:

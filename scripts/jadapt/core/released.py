@@ -15,6 +15,8 @@ from jadapt.core.files import sha256_file
 
 MANIFEST = "manifest.json"
 _NEEDED = ("settings", "tables")
+# Beside ``fronts.csv``: the losses of single documents, in a file for each front.
+FRONTS_FOLDER = "fronts"
 FORMAT_VERSION = 1
 # The benchmark of a GPU, which is not a study; `jadapt.release.gpu_benchmark` writes it.
 CARD = "paper/released/efficiency"
@@ -54,6 +56,9 @@ def read(folder: str | Path) -> dict:
         )
     for name, table in manifest["tables"].items():
         check_table(folder / f"{name}.csv", name, table["sha256"])
+    for run, front in manifest.get("fronts", {}).items():
+        path = folder / FRONTS_FOLDER / f"{run}.parquet"
+        check_table(path, f"{FRONTS_FOLDER}/{run}", front["documents_sha256"])
     return manifest
 
 

@@ -12,6 +12,7 @@ from jadapt.config.runs import run_settings
 from jadapt.config.studies import Study
 from jadapt.core.files import read_json, sha256_file
 from jadapt.core.released import FORMAT_VERSION
+from jadapt.release.front_records import record
 from jadapt.workflow import preloaded
 
 HOUR = 3600
@@ -39,19 +40,27 @@ def build(study: Study, settings: dict, tables: Iterable[str]) -> dict[str, Any]
     return {
         "format_version": FORMAT_VERSION,
         "study": study.name,
-        "commits": _distinct(run["commit"] for run in runs),
-        "locks": _distinct(run["lock"] for run in runs),
-        "devices": _distinct(run["device"] for run in runs),
-        "versions": _distinct(run.pop("versions") for run in runs),
+        "commits": distinct(run["commit"] for run in runs),
+        "locks": distinct(run["lock"] for run in runs),
+        "devices": distinct(run["device"] for run in runs),
+        "versions": distinct(run.pop("versions") for run in runs),
         "compute": compute(study.results / "benchmarks", study.config),
-        "tables": {name: _table(study.table(name)) for name in tables},
+        "tables": {name: described(study.table(name)) for name in tables},
         "tokenizer": sha256_file(study.tokenizer),
         "tokens": tokens(study),
         "corpora": corpora(study),
         "runs": runs,
+        **_fronts(study),
         "searches": {f"{p.parent.name}/{p.stem}": sha256_file(p) for p in study.searches},
         "settings": settings,
     }
+
+
+def _fronts(study: Study) -> dict[str, Any]:
+    """Describe the fronts, in a study that has some."""
+    if not study.fronts:
+        return {}
+    return {"fronts": {run: record(study, run) for run in study.fronts}, "not_run": []}
 
 
 def tokens(study: Study) -> dict[str, Any]:
@@ -66,7 +75,8 @@ def corpora(study: Study) -> dict[str, Any]:
     return {domain: corpus(study.corpus(domain)) for domain in study.config["corpora"]["domains"]}
 
 
-def _distinct(values: Iterable[Any]) -> list[Any]:
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """Return what occurs, each once, in order of appearance."""
     found: list[Any] = []
     for value in values:
         if value not in found:
@@ -100,7 +110,8 @@ def _run(study: Study, name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _table(path: Path) -> dict[str, Any]:
+def described(path: Path) -> dict[str, Any]:
+    """Describe a table by its checksum, bytes and rows."""
     with open(path, encoding="utf-8", newline="") as stream:
         rows = sum(1 for _ in csv.reader(stream)) - 1
     return {"sha256": sha256_file(path), "bytes": path.stat().st_size, "rows": rows}

@@ -9,7 +9,8 @@ from jadapt.config.studies import Study
 from jadapt.core.code_version import CHANGED
 from jadapt.core.errors import UserError
 from jadapt.core.files import replaced_folder, sha256_file, write_json
-from jadapt.core.released import CARD, MANIFEST, difference_in_words
+from jadapt.core.released import CARD, FRONTS_FOLDER, MANIFEST, difference_in_words
+from jadapt.release.front_records import compact
 
 SHOWN = 5
 
@@ -109,5 +110,10 @@ def publish(results: Path, manifest: dict, target: Path) -> list[Path]:
             # Checked after copying, in case the table has changed meanwhile or the disk is full.
             if sha256_file(new / f"{table}.csv") != facts["sha256"]:
                 raise UserError(f"{results / table}.csv: changed while it was copied; try again")
+        for run, front in manifest.get("fronts", {}).items():
+            losses = new / FRONTS_FOLDER / f"{run}.parquet"
+            losses.parent.mkdir(exist_ok=True)
+            compact(results / FRONTS_FOLDER / losses.name, losses, manifest["settings"])
+            front["documents_sha256"] = sha256_file(losses)
         write_json(new / MANIFEST, manifest)
     return sorted(target.iterdir())

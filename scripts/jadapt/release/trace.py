@@ -9,10 +9,12 @@ from pathlib import Path
 from jadapt.analysis.numbers import Number, Rows
 from jadapt.core.files import read_json, sha256_file
 from jadapt.core.released import CARD, CARD_RECORD, MACHINE, card_parts
-from jadapt.core.tables import CLAIMS, GPU_BENCHMARK, MEASURED, Table
+from jadapt.core.tables import CLAIMS, FRONT_MEASURES, GPU_BENCHMARK, MEASURED, Table
 
 SHOWN = 12
-TABLES: dict[str, Table] = {**MEASURED, "card": GPU_BENCHMARK, "claims": CLAIMS}
+TABLES: dict[str, Table] = {
+    **MEASURED, "card": GPU_BENCHMARK, "claims": CLAIMS, "front_measures": FRONT_MEASURES
+}  # fmt: skip
 
 
 def found_rows(of: Rows, folder: Path) -> list[tuple[str, int, dict[str, str]]]:
@@ -69,6 +71,15 @@ def chain(manifest: dict, behind: Iterable[tuple[str, int, str]], folder: Path) 
             f"    commit {run['commit']}, lock sha256 {str(run['lock'])[:SHOWN]}…, {run['device']}",
         ]
     return lines
+
+
+def of_fronts(manifest: dict) -> list[str]:
+    """Return the lines from the table of fronts to what made each of them."""
+    return [
+        f"  {run}: {own['points']} points, {own['seconds']:.0f} s, commit {own['commit']}, "
+        f"{own['device']}, table sha256 {own['table_sha256']}"
+        for run, own in manifest.get("fronts", {}).items()
+    ]
 
 
 def inputs(manifest: dict) -> list[str]:
