@@ -1,7 +1,5 @@
 # Fronts: every run of a study at each of its rates and strengths, through the whole sequence. Made
 # by `snakemake fronts`, in studies with the section of that name.
-FRONTS = [run for run in RUNS if runs.has_front(config, run)]
-
 
 if FRONTS:
 
@@ -85,3 +83,44 @@ if FRONTS:
         shell:
             "python scripts/collect.py fronts --tables @{params.files:q} --output {output:q}"
             " > {log:q} 2>&1"
+
+
+if "fronts" in READ:
+
+    localrules:
+        front_measures,
+
+    # How the fronts compare: computed once, with the bootstrap, for figures, tables and text.
+    rule front_measures:
+        input:
+            fronts=READ["fronts"],
+            documents=[
+                f"{str(READ['fronts']).removesuffix('.csv')}/{run}.parquet"
+                for run in (release["fronts"] if FROM_RELEASE else FRONTS)
+            ],
+            baselines=[READ["baselines"]] if "baselines" in READ else [],
+        output:
+            FOLLOWING["front_measures"],
+        log:
+            f"{LOGS}/front_measures.log",
+        benchmark:
+            f"{BENCHMARKS}/front_measures.tsv"
+        conda:
+            environment("paper")
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            code=code("measure_fronts.py"),
+            settings=as_json(SETTINGS),
+            file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
+            baselines=(
+                ["--baselines", READ["baselines"]] if "baselines" in READ else []
+            ),
+            documents=str(READ["fronts"]).removesuffix(".csv"),
+        message:
+            "Comparing the fronts"
+        shell:
+            "python scripts/measure_fronts.py --fronts {input.fronts:q}"
+            " --documents {params.documents:q} {params.baselines:q}"
+            " --settings {params.file:q} --output {output:q} > {log:q} 2>&1"

@@ -87,7 +87,7 @@ rule table:
 rule numbers:
     input:
         tables=READ.values(),
-        claims=LEDGER,
+        following=FOLLOWING.values(),
         sources=CLAIMS,
         manifest=MANIFEST,
         literature="paper/literature.yaml",
@@ -106,12 +106,13 @@ rule numbers:
         code=presenting("compute_numbers.py"),
         settings=as_json(SETTINGS),
         file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
-        tables=[f"--{name}={path}" for name, path in READ.items()],
+        tables=TABLE_OPTIONS,
+        ledger=LEDGER_OPTIONS,
     message:
         "Computing the numbers of the paper"
     shell:
-        "python scripts/compute_numbers.py {params.tables:q} --claims {input.claims:q}"
-        " --sources {input.sources:q} --manifest {input.manifest:q}"
+        "python scripts/compute_numbers.py {params.tables:q} {params.ledger:q}"
+        " --manifest {input.manifest:q}"
         " --settings {params.file:q} --literature {input.literature:q} --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -120,11 +121,11 @@ rule paper:
     input:
         tables=READ.values(),
         numbers=NUMBERS,
-        claims=LEDGER,
+        following=FOLLOWING.values(),
         sources=CLAIMS,
         manifest=MANIFEST,
-        figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES],
-        data=[f"{RESULTS}/tables/{name}.csv" for name in TABLE_NAMES],
+        figures=[f"{RESULTS}/figures/{name}.svg" for name in FIGURES if in_paper(name)],
+        data=[f"{RESULTS}/tables/{name}.csv" for name in TABLE_NAMES if in_paper(name)],
         template="paper/paper.typ.j2",
         sections=sorted(
             str(path.relative_to(workflow.basedir))
@@ -155,7 +156,8 @@ rule paper:
         settings=as_json(SETTINGS),
         file=SETTINGS_FILES.add("study.json", lambda: as_json(SETTINGS)),
         study=config["study"],
-        tables=[f"--{name}={path}" for name, path in READ.items()],
+        tables=TABLE_OPTIONS,
+        ledger=LEDGER_OPTIONS,
         notebooks=as_json(NOTEBOOKS),
         captions=SETTINGS_FILES.add("notebooks.json", lambda: as_json(NOTEBOOKS)),
         figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
@@ -165,7 +167,7 @@ rule paper:
     shell:
         "python scripts/render_paper.py --study {params.study:q} {params.tables:q}"
         " --numbers {input.numbers:q}"
-        " --claims {input.claims:q} --sources {input.sources:q} --manifest {input.manifest:q}"
+        " {params.ledger:q} --manifest {input.manifest:q}"
         " --figures {params.figures:q} --tables {params.table_folder:q}"
         " --settings {params.file:q} --notebooks {params.captions:q}"
         " --citation {input.citation:q} --template {input.template:q}"

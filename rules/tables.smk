@@ -13,27 +13,22 @@ SEARCH_TABLES = [
     *(f"{RESULTS}/search/{run}.csv" for run in RUNS if runs.has_grid(config, run)),
     *(f"{RESULTS}/ablations/{name}.csv" for name in config["ablations"]),
 ]
+# Runs at each of their rates and strengths, in studies with the section `fronts`.
+FRONTS = [run for run in RUNS if runs.has_front(config, run)]
 # A study in which every run has one rate has no grid, and no figure of it.
 ABSENT = {
     *(["grid"] if not SEARCH_TABLES else []),
     *(["segmentation"] if not SEGMENTATION else []),
     *(["tokenizers"] if not TOKENIZERS else []),
     *(["tasks", "task_data"] if not TASKS else []),
+    *(["fronts"] if not FRONTS else []),
 }
 TABLES = {name: f"{RESULTS}/{name}.csv" for name in MEASURED if name not in ABSENT}
 
 RELEASED = f"paper/released/{config['study']}"
 FROM_RELEASE = config["results"] == "released"
 # What was done, in full: the text describes it, and the manifest of the study records it.
-SETTINGS = {
-    **config,
-    "model": {"name": config["model"], **MODELS["models"][config["model"]]},
-    # Where files were looked for is no part of what was done.
-    "mirror": None,
-    "downloads": None,
-    "results": None,
-    "tensorboard": None,
-}
+SETTINGS = studies.recorded(config, MODELS)
 # The tables that figures, tables and text read. Those of a release are read in place: no rule
 # makes them, so nothing is trained or evaluated for what is made from them.
 if FROM_RELEASE:
@@ -75,12 +70,29 @@ CLAIMABLE = {
     name: path
     for name, path in READ.items()
     if name
-    not in ("baselines", "segmentation", "tokenizers", "card", "tasks", "task_data")
+    not in (
+        *("segmentation", "tokenizers", "card", "tasks", "task_data"),
+        *("baselines", "fronts"),
+    )
 }
+# Of a study whose fronts alone are released, only what concerns them is shown.
+FRONTS_ONLY = "metrics" not in READ
 
-# What notebooks may read: the tables of measurements, and the verdicts that follow from them.
+# What notebooks may read: the tables of measurements, and what follows from them: verdicts on
+# claims, and how the fronts compare.
 LEDGER = f"{RESULTS}/claims.csv"
-READABLE = {**READ, "claims": LEDGER}
+FOLLOWING = {
+    **({} if FRONTS_ONLY else {"claims": LEDGER}),
+    **({"front_measures": f"{RESULTS}/front_measures.csv"} if "fronts" in READ else {}),
+}
+READABLE = {**READ, **FOLLOWING}
+DERIVED = ["claims", "front_measures"]
+
+# The options that name these tables to what reads all of them.
+TABLE_OPTIONS = [
+    f"--{name}={path}" for name, path in READABLE.items() if name != "claims"
+]
+LEDGER_OPTIONS = [] if FRONTS_ONLY else ["--claims", LEDGER, "--sources", CLAIMS]
 
 # The numbers of the paper, by name.
 NUMBERS = f"{RESULTS}/numbers.csv"
@@ -89,7 +101,7 @@ NOTEBOOK_FOLDER = Path(os.path.relpath(f"{workflow.basedir}/notebooks"))
 # Once, and not in every job.
 ALL_NOTEBOOKS = notebooks.declared(
     NOTEBOOK_FOLDER,
-    [*TABLES, *ABSENT, "card", "claims"],
+    [*TABLES, *ABSENT, "card", *DERIVED],
     notes=workflow.is_main_process,
 )
 NOTEBOOKS = {
@@ -105,6 +117,11 @@ TABLE_NAMES = [name for name, facts in NOTEBOOKS.items() if facts["kind"] == "ta
 def check_targets(words):
     """Refuse a figure or table that does not exist, before Snakemake does in many lines."""
     for word in words:
+        if word == "html" and FRONTS_ONLY:
+            raise UserError(
+                f"html: {RELEASED} has the fronts of the study alone, and its page shows the final"
+                " runs as well; make paper"
+            )
         kind, underscore, name = word.partition("_")
         if kind not in ("fig", "table") or not underscore or "." in name:
             continue
@@ -113,7 +130,7 @@ def check_targets(words):
             continue
         broken = NOTEBOOK_FOLDER / f"{name}.ipynb"
         if name not in ALL_NOTEBOOKS and broken.exists():
-            notebooks.facts(broken, [*TABLES, *ABSENT, "card", "claims"])
+            notebooks.facts(broken, [*TABLES, *ABSENT, "card", *DERIVED])
         if name in ALL_NOTEBOOKS and name not in NOTEBOOKS:
             facts = ALL_NOTEBOOKS[name]
             if "card" in facts["tables"]:
@@ -135,6 +152,11 @@ def check_targets(words):
 
 with one_line():
     check_targets(sys.argv[1:])
+
+
+def in_paper(name):
+    """Whether the paper may show a figure or table: that of fronts alone shows nothing else."""
+    return not FRONTS_ONLY or "front_measures" in NOTEBOOKS[name]["tables"]
 
 
 def notebook_tables(name):

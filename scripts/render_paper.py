@@ -8,18 +8,19 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from jadapt.analysis import claim_verdicts, claims, numbers, printed_tables, tables
-from jadapt.analysis.adapted_models import NEEDED, read_tables
+from jadapt.analysis.adapted_models import fronts_only, read_tables
 from jadapt.analysis.labels import declared
 from jadapt.analysis.markup import typst
 from jadapt.analysis.numbers import Numbered
-from jadapt.analysis.statements import statements
+from jadapt.analysis.statements import front_statement, statements
 from jadapt.core.errors import UserError, run
 from jadapt.core.files import atomic, load_settings, read_json, write_text
-from jadapt.paper import cell_values, formulas, front_matter
+from jadapt.paper import cell_values, formulas, front_context, front_matter
 from jadapt.paper import context as paper_context
 from jadapt.paper.template import Typst, compile_pdf, quoted, render, speaking
 
@@ -28,18 +29,11 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
-    for name in NEEDED:
-        parser.add_argument(f"--{name}", type=Path, required=True, help=f"the study's {name}.csv")
-    parser.add_argument("--grid", type=Path, help="the study's grid.csv, if it searched anything")
-    parser.add_argument("--baselines", type=Path, help="the study's baselines.csv, if any")
-    parser.add_argument("--numbers", type=Path, required=True, help="the study's numbers.csv")
-    parser.add_argument("--claims", type=Path, required=True, help="the study's claims.csv")
-    parser.add_argument("--sources", type=Path, required=True, help="the file of claims")
-    parser.add_argument("--segmentation", type=Path, help="the study's segmentation.csv, if any")
-    parser.add_argument("--tokenizers", type=Path, help="the study's tokenizers.csv, if any")
-    for name in ("tasks", "task_data"):
+    for name in tables.READERS:
         parser.add_argument(f"--{name}", type=Path, help=f"the study's {name}.csv, if any")
-    parser.add_argument("--card", type=Path, help="record of what was measured on a GPU, if any")
+    parser.add_argument("--numbers", type=Path, required=True, help="the study's numbers.csv")
+    parser.add_argument("--claims", type=Path, help="the study's claims.csv")
+    parser.add_argument("--sources", type=Path, help="the file of claims")
     parser.add_argument("--manifest", type=Path, help="the study's manifest: data and cost")
     parser.add_argument("--figures", type=Path, required=True, help="folder of the SVG figures")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV tables")
@@ -62,17 +56,10 @@ def main() -> None:
     for path in (arguments.template, arguments.bibliography, literature, arguments.citation):
         if not path.is_file():
             raise UserError(f"{path}: no such file")
-    measured = read_tables({name: getattr(arguments, name) for name in tables.READERS})
     known = numbers.read(arguments.numbers)
-    verdicts = tables.read_claims(arguments.claims)
-    context = paper_context.context(
-        measured, load_settings(arguments.settings), load_settings(str(literature))
-    )
+    context, verdicts = told(arguments, load_settings(str(literature)))
     context |= speaking(known, context["findings"])
     context["front"] = front_matter.read(arguments.citation)
-    context["ledger"] = claim_verdicts.summary(verdicts, claims.read_sources(arguments.sources))
-    if arguments.manifest:
-        context["statement"] = statements(read_json(arguments.manifest))
     folder = arguments.output.resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".paper.", dir=folder) as name:
@@ -84,7 +71,29 @@ def main() -> None:
         temporary.write_bytes(pdf)
 
 
-def printer(folder: Path, known: Numbered, verdicts: pd.DataFrame) -> Callable[[str], Typst]:
+def told(
+    arguments: argparse.Namespace, literature: dict
+) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """Return what the text is told by the tables of the study, and the verdicts on claims."""
+    settings = load_settings(arguments.settings)
+    manifest = read_json(arguments.manifest) if arguments.manifest else None
+    paths = {name: getattr(arguments, name) for name in tables.READERS}
+    if fronts_only(paths):
+        measures = tables.READERS["front_measures"](arguments.front_measures)
+        context = front_context.of_fronts(measures, settings, literature)
+        corpora = arguments.corpora and tables.read_corpora(arguments.corpora)
+        context["licences"] = [] if corpora is None else paper_context.licences(corpora)
+        context["made_by"] = front_statement(manifest) if manifest else None
+        return context, None
+    context = paper_context.context(read_tables(paths), settings, literature)
+    verdicts = tables.read_claims(arguments.claims)
+    context["ledger"] = claim_verdicts.summary(verdicts, claims.read_sources(arguments.sources))
+    if manifest:
+        context["statement"] = statements(manifest)
+    return context, verdicts
+
+
+def printer(folder: Path, known: Numbered, verdicts: pd.DataFrame | None) -> Callable[[str], Typst]:
     """Return what prints a table of a folder, each number in it by its name."""
 
     def table(name: str) -> Typst:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,29 @@ class Tables:
     task_data: pd.DataFrame | None = None
     card: pd.DataFrame | None = None
     baselines: pd.DataFrame | None = None
+    fronts: pd.DataFrame | None = None
+    front_measures: pd.DataFrame | None = None
 
 
 NEEDED = tuple(field.name for field in fields(Tables) if field.default is MISSING)
 """The tables that every study has."""
 
 
+def fronts_only(paths: Mapping[str, str | Path | None]) -> bool:
+    """Tell whether a study has its fronts and not its final runs.
+
+    Raises:
+        UserError: it has neither.
+    """
+    missing = [name for name in NEEDED if not paths.get(name)]
+    if missing and ("metrics" not in missing or not paths.get("front_measures")):
+        raise UserError(f"--{missing[0]}: missing, which a study without fronts needs")
+    return "metrics" in missing
+
+
 def read_tables(paths: Mapping[str, str | Path | None]) -> Tables:
-    """Read tables of a study, given by name; a study need not have (a path of) the last seven.
+    """Read tables of a study, given by name; a study need not have (a path of) those after the
+    first four.
 
     Raises:
         UserError: a file is missing or no such table; it is named.
@@ -68,15 +83,10 @@ class Lowest:
 
 
 @dataclass(frozen=True)
-class Method:
-    """One adapted model.
+class Run:
+    """A run as it is configured.
 
-    ``kind`` says which parameters train, ``strategies`` what is done against forgetting. ``gain``
-    and ``loss`` are in bits per byte against the base model, ``retention`` a ratio, ``accuracy`` a
-    share, ``memory`` in MiB, ``speed`` in tokens per second. ``average``, ``backward`` and
-    ``forward`` are in bits per byte over the sequence. A mean is NaN where nothing was measured or
-    a run diverged. ``with_task`` holds (gain, loss) given the task's identity, if measured; all
-    else is without it.
+    ``kind`` says which parameters train, ``strategies`` what is done against forgetting.
     """
 
     name: str
@@ -84,29 +94,11 @@ class Method:
     kind: str
     strategies: tuple[str, ...]
     settings: dict[str, Any]
-    gains: pd.Series
-    losses: pd.Series
-    retention: Estimate
-    accuracy: Estimate
-    trainable: int
-    percent: float
-    speed: Estimate
-    memory: Estimate
-    validation: Lowest | None
-    average: Estimate
-    backward: Estimate
-    forward: Estimate
-    with_task: tuple[Estimate, Estimate] | None
 
-    @property
-    def gain(self) -> Estimate:
-        """What was learned: the fall of bits per byte on the tasks."""
-        return estimate(self.gains)
-
-    @property
-    def loss(self) -> Estimate:
-        """What was forgotten: the rise of bits per byte on the base model's own domain."""
-        return estimate(self.losses)
+    @classmethod
+    def of(cls, name: str, settings: dict) -> Run:
+        """Read it from the configuration of a study."""
+        return cls(**_configured(name, settings))
 
     @property
     def joint(self) -> bool:
@@ -131,6 +123,42 @@ class Method:
     def _changes(self, what: str) -> bool:
         """Tell whether a strategy of the run changes the rows, the loss or the gradient."""
         return any(key in STRATEGIES and what in STRATEGIES[key].changes for key in self.strategies)
+
+
+@dataclass(frozen=True)
+class Method(Run):
+    """One adapted model: a run with what it reached.
+
+    ``gain`` and ``loss`` are in bits per byte against the base model, ``retention`` a ratio,
+    ``accuracy`` a share, ``memory`` in MiB, ``speed`` in tokens per second. ``average``,
+    ``backward`` and ``forward`` are in bits per byte over the sequence. A mean is NaN where nothing
+    was measured or a run diverged. ``with_task`` holds (gain, loss) given the task's identity, if
+    measured; all else is without it.
+    """
+
+    gains: pd.Series
+    losses: pd.Series
+    retention: Estimate
+    accuracy: Estimate
+    trainable: int
+    percent: float
+    speed: Estimate
+    memory: Estimate
+    validation: Lowest | None
+    average: Estimate
+    backward: Estimate
+    forward: Estimate
+    with_task: tuple[Estimate, Estimate] | None
+
+    @property
+    def gain(self) -> Estimate:
+        """What was learned: the fall of bits per byte on the tasks."""
+        return estimate(self.gains)
+
+    @property
+    def loss(self) -> Estimate:
+        """What was forgotten: the rise of bits per byte on the base model's own domain."""
+        return estimate(self.losses)
 
     @property
     def diverged(self) -> bool:
@@ -163,18 +191,14 @@ def methods(tables: Tables, settings: dict) -> list[Method]:
 
 
 def _method(name: str, tables: Tables, settings: dict, changes: pd.DataFrame) -> Method:
-    metrics, setting = tables.metrics, setter(settings)
+    metrics = tables.metrics
     own = changes[changes["method"] == name].set_index("seed")
     home = summaries.home_domain(metrics)
     cost = tables.efficiency[tables.efficiency["method"] == name]
     if cost.empty:
         raise UserError(f"efficiency.csv: no row of method '{name}', which metrics.csv has")
     return Method(
-        name=name,
-        label=method_label(name),
-        kind=setting(f"methods.{name}.method", name),
-        strategies=tuple(setting(f"methods.{name}.continual", {})),
-        settings=setting(f"methods.{name}", {}),
+        **_configured(name, settings),
         gains=own["gain"],
         losses=own["loss"],
         retention=estimate(summaries.by_seed(metrics, name, f"{home}_retention", home)),
@@ -184,9 +208,23 @@ def _method(name: str, tables: Tables, settings: dict, changes: pd.DataFrame) ->
         speed=estimate(cost["tokens_per_second"]),
         memory=estimate(cost["peak_memory_mib"]),
         validation=lowest_validation(tables.curves, name),
-        **{key: _over_sequence(metrics, name, metric) for key, metric in TRANSFER.items()},
+        average=_over_sequence(metrics, name, TRANSFER["average"]),
+        backward=_over_sequence(metrics, name, TRANSFER["backward"]),
+        forward=_over_sequence(metrics, name, TRANSFER["forward"]),
         with_task=_with_task(metrics, name),
     )
+
+
+def _configured(name: str, settings: dict) -> dict[str, Any]:
+    """Return the fields of `Run` of a run."""
+    setting = setter(settings)
+    return {
+        "name": name,
+        "label": method_label(name),
+        "kind": setting(f"methods.{name}.method", name),
+        "strategies": tuple(setting(f"methods.{name}.continual", {})),
+        "settings": setting(f"methods.{name}", {}),
+    }
 
 
 def whole(frame: pd.DataFrame, column: str) -> int:
@@ -212,7 +250,7 @@ def _with_task(metrics: pd.DataFrame, name: str) -> tuple[Estimate, Estimate] | 
     return estimate(runs["gain"]), estimate(runs["loss"])
 
 
-def paragraphs(found: list[Method]) -> dict[str, list[str]]:
+def paragraphs(found: Sequence[Run]) -> dict[str, list[str]]:
     """Return the keys of the classes that a study uses and the paper has a paragraph of, in order.
 
     ``methods``, and the strategies by what they change first: loss, gradient, rows, weights.

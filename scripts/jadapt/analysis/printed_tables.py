@@ -16,6 +16,7 @@ from jadapt.analysis import (
     claim_verdicts,
     dynamics,
     effects,
+    front_tables,
     gpu_benchmark_tables,
     rate_tables,
     summaries,
@@ -47,11 +48,16 @@ MADE: dict[str, Callable[..., pd.DataFrame]] = {
     "card_precisions": lambda card: gpu_benchmark_tables.precisions_table(card),
     "card_two_gpus": lambda card: gpu_benchmark_tables.two_gpus_table(card),
 }
+# Those of fronts, which a study may have before anything else: of `front_measures.csv` alone.
+FRONTS: dict[str, Callable[..., pd.DataFrame]] = {
+    "front_results": front_tables.results_table,
+    "front_domains": front_tables.domains_table,
+}
 CLAIMS = {"claims": claim_verdicts.MEASUREMENT, "claims_arithmetic": claim_verdicts.ARITHMETIC}
 # Columns that tell rows apart.
 ROWS = (
-    "method", "setting", "variant", "measured_on", "tokenizer", "segmenter", "domain", "source",
-    "trained", "batch", "compared", "change", "precision", "layout",
+    "method", "front_line", "setting", "variant", "measured_on", "tokenizer", "segmenter", "domain",
+    "source", "trained", "batch", "compared", "change", "precision", "layout",
 )  # fmt: skip
 
 

@@ -115,6 +115,10 @@ def _text(value: object) -> str:
     return MISSING if value is None or value != value or value == "" else str(value)
 
 
+def _part_percent(part: str) -> str:
+    return part.replace("%", "\u00a0%")
+
+
 @dataclass(frozen=True)
 class Column:
     """How one metric is printed: the heading that spans its parts, its own, and its rounding."""
@@ -237,6 +241,15 @@ COLUMNS = {
     "memory_a_device": Column("Peak memory,", "MiB a GPU ↓", count),
     "loss_within": Column("Losses differ", "at most by", plain),
     "training_loss_at_end": Column("Training loss", "at the end ↓", digits=3),
+    "front_line": Column("", "Method", _text, numeric=False),
+    "learned": Column("Chosen point", "learned ↑", digits=3),
+    "forgotten": Column("Chosen point", "forgotten ↓", digits=3),
+    "most_learned": Column("All points", "most learned ↑", digits=3),
+    "forgotten_at": Column("Forgotten at equal learning ↓", "", digits=3, part=_part_percent),
+    "interpolated_at": Column("Interpolated ↓", "", digits=3, part=_part_percent),
+    "front_area": Column("Area", "↓", digits=3),
+    "front_strength": Column("Strength", "chosen", _text),
+    "domain_change": Column("Bits per byte above the base model ↓", "", digits=3),
     "script_share": Column("Characters by script, %", "", digits=1),
 }
 

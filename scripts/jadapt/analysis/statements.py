@@ -54,6 +54,14 @@ def statements(manifest: dict) -> dict[str, Any]:
     }
 
 
+def front_statement(manifest: dict) -> dict[str, list[str]]:
+    """Return the commits and devices that the fronts of a study were made by and on."""
+    return {
+        "commits": [_short(commit) for commit in manifest.get("commits", []) if commit],
+        "devices": [device for device in manifest.get("devices", []) if device],
+    }
+
+
 def _versions(found: list[dict[str, str]]) -> list[str]:
     """Return name and version of each package; none where runs differ in them."""
     return [" ".join(pair) for pair in found[0].items()] if len(found) == 1 else []

@@ -3,7 +3,8 @@
 A notebook says in its metadata, under ``jadapt``:
 
 - ``kind``: ``figure`` or ``table``;
-- ``tables``: the names of the tables that it reads (`jadapt.core.tables`, ``card`` or ``claims``).
+- ``tables``: the names of the tables that it reads (`jadapt.core.tables`; ``card``, ``claims`` or
+  ``front_measures``).
   Its cell tagged ``parameters`` has a variable of each name, for a path, and ``output``, the path
   without an ending that it writes to;
 - ``caption``: one sentence for the page and the report;

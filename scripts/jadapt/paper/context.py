@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jadapt.analysis import (
     comparisons,
     dynamics,
     findings,
+    front_findings,
     gpu_benchmark_findings,
     gpu_benchmark_goals,
     rate_search,
@@ -23,6 +24,7 @@ from jadapt.analysis import (
 )
 from jadapt.analysis.adapted_models import (
     Method,
+    Run,
     Tables,
     lowest_validation,
     methods,
@@ -92,7 +94,7 @@ def overrides(settings: dict, found: list[Method]) -> list[tuple[str, str, Any]]
     ]
 
 
-def hyperparameters(settings: dict, method: Method) -> list[tuple[str, Any]]:
+def hyperparameters(settings: dict, method: Run) -> list[tuple[str, Any]]:
     """Return what a run's entry sets, as (words, value), those of its strategies last.
 
     Values are numbers and words; a list stands for its length.
@@ -115,7 +117,7 @@ def _in_words(value: Any) -> int | float | str:
     return len(value) if isinstance(value, list | dict) else value
 
 
-def fisher_labels(found: list[Method]) -> set[str]:
+def fisher_labels(found: Sequence[Run]) -> set[str]:
     """Return whose labels Fisher information is estimated with: ``sampled`` or ``empirical``."""
     entries = [
         method.settings["continual"][name] or {} for method in found for name in method.strategies
@@ -123,7 +125,7 @@ def fisher_labels(found: list[Method]) -> set[str]:
     return {entry["fisher"] for entry in entries if "fisher" in entry}
 
 
-def learning_rates(method: Method) -> list[float]:
+def learning_rates(method: Run) -> list[float]:
     """Return the rates that a run's entry lists; a single number is a list of one."""
     given = method.settings.get("learning_rate", [])
     return [float(rate) for rate in (given if isinstance(given, list) else [given])]
@@ -157,9 +159,7 @@ def earlier_study(literature: dict) -> dict[str, Any]:
 
 def context(tables: Tables, settings: dict, literature: dict) -> dict[str, Any]:
     """Return everything that the template may name, from the tables and the configuration."""
-    names = literature.get("names")
-    if not isinstance(names, dict):
-        raise UserError("literature.yaml: key 'names' is missing")
+    names = names_of(literature)
     found = methods(tables, settings)
     measured = {
         key: value
@@ -200,8 +200,38 @@ PARTS: dict[str, Callable[[Tables, dict, list[Method]], dict[str, Any]]] = {
     "tokenizers": lambda tables, settings, found: {
         "tokenizers": tokenizer_tables.context(tables.tokenizers)
     },
+    "fronts": lambda tables, settings, found: {
+        "fronts_only": False,
+        "fronts": _fronts(tables.front_measures, settings),
+    },
     "card": lambda tables, settings, found: {"card": gpu_benchmark_findings.context(tables.card)},
 }
+
+
+def _fronts(measures: pd.DataFrame | None, settings: dict) -> dict[str, Any] | None:
+    return None if measures is None else front_findings.context(measures, settings)
+
+
+def names_of(literature: dict) -> dict[str, str]:
+    """Return the proper names that the text uses."""
+    names = literature.get("names")
+    if not isinstance(names, dict):
+        raise UserError("literature.yaml: key 'names' is missing")
+    return names
+
+
+def configured(settings: dict, found: Sequence[Run]) -> dict[str, Any]:
+    """Return what the runs of a study are."""
+    return {
+        "methods": found,
+        "kinds": {run.kind for run in found},
+        "paragraphs": paragraphs(found),
+        "strategies": {name for run in found for name in run.strategies},
+        "of_strategy": lambda name: [run for run in found if name in run.strategies],
+        "of_kind": lambda *kinds: [run for run in found if run.kind in kinds],
+        "fisher_labels": fisher_labels(found),
+        "hyperparameters": lambda run: hyperparameters(settings, run),
+    }
 
 
 def described(tables: Tables, settings: dict, found: list[Method]) -> dict[str, Any]:
@@ -211,14 +241,7 @@ def described(tables: Tables, settings: dict, found: list[Method]) -> dict[str, 
     available = corpora[corpora["available"]]
     languages = available.groupby("language", sort=False)["characters"].sum()
     return {
-        "methods": found,
-        "kinds": {method.kind for method in found},
-        "paragraphs": paragraphs(found),
-        "strategies": {name for method in found for name in method.strategies},
-        "of_strategy": lambda name: [method for method in found if name in method.strategies],
-        "of_kind": lambda *kinds: [method for method in found if method.kind in kinds],
-        "fisher_labels": fisher_labels(found),
-        "hyperparameters": lambda method: hyperparameters(settings, method),
+        **configured(settings, found),
         "rate_groups": groups(found, lambda method: tuple(learning_rates(method))),
         "home": domain_label(summaries.home_domain(metrics)).capitalize(),
         "tasks": [domain_label(task) for task in summaries.tasks(metrics)],

@@ -25,6 +25,11 @@ from jadapt.core.errors import UserError
 DIGITS = re.compile(r"\d+(\.\d+)?")
 
 
+def upper_first(words: str) -> str:
+    """Return words for the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
+
+
 class Typst(str):
     """Typst markup that is injected as it stands."""
 
@@ -114,8 +119,13 @@ def environment(folder: Path) -> jinja2.Environment:
         comment_end_string="#>",
     )
     made.filters |= {
-        "code": code, "lower_first": lower_first, "markup": Typst, "quoted": quoted, "slug": slug
-    }  # fmt: skip
+        "code": code,
+        "lower_first": lower_first,
+        "upper_first": upper_first,
+        "markup": Typst,
+        "quoted": quoted,
+        "slug": slug,
+    }
     made.globals["is_number"] = is_number
     made.globals["names_of"] = lambda methods: [lower_first(method.label) for method in methods]
     made.globals["opening_names_of"] = _opening_names

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from jadapt.analysis import claim_verdicts, claims, summaries, tokenizer_tables
-from jadapt.analysis.adapted_models import TRANSFER, WITH_TASK, Method, Tables, read_tables
+from jadapt.analysis import claim_verdicts, claims, front_measures, summaries, tokenizer_tables
+from jadapt.analysis.adapted_models import TRANSFER, WITH_TASK, Method, Run, Tables, read_tables
 from jadapt.analysis.comparisons import Comparison
 from jadapt.analysis.labels import BASE
 from jadapt.analysis.numbers import Form, Numbered, Numbers, Rows, rows, slug
@@ -35,8 +36,8 @@ from jadapt.analysis.rate_search import Ablation
 from jadapt.analysis.statements import statements
 from jadapt.analysis.tables import READERS
 from jadapt.config import yaml_files
-from jadapt.core.released import CARD_RECORD, MANIFEST
-from jadapt.paper import cell_values, context, gpu_values
+from jadapt.core.released import CARD_RECORD, FRONTS_FOLDER, MANIFEST
+from jadapt.paper import cell_values, context, front_context, front_values, gpu_values
 
 BIT = "bit/byte"
 LITERATURE = "paper/literature.yaml"
@@ -91,6 +92,25 @@ def collect(
     for finding in filled["findings"].values():
         finding.add_to(numbers)
     cell_values.add(numbers, tables, verdicts, where.measure)
+    if filled["fronts"] and tables.front_measures is not None:
+        front_values.add(numbers, filled["fronts"], tables.front_measures)
+    return numbers
+
+
+def collect_fronts(measures: pd.DataFrame, settings: dict, literature: dict) -> Numbers:
+    """Return the numbers of the paper of a study whose fronts alone were made.
+
+    Args:
+        measures: the table ``front_measures.csv``.
+        settings: the configuration of the study.
+        literature: numbers of others, ``paper/literature.yaml``.
+    """
+    filled = front_context.of_fronts(measures, settings, literature)
+    numbers = Numbers()
+    for run in filled["methods"]:
+        _of_settings(numbers, run, settings)
+    _of_configuration(numbers, settings)
+    front_values.add(numbers, filled["fronts"], measures)
     return numbers
 
 
@@ -177,7 +197,7 @@ def _of_run(numbers: Numbers, method: Method, where: Places) -> None:
             add(f"with_task.{key}", value, estimated, of, BIT)
 
 
-def _of_settings(numbers: Numbers, method: Method, settings: dict) -> None:
+def _of_settings(numbers: Numbers, method: Run, settings: dict) -> None:
     for words, value in context.hyperparameters(settings, method):
         if (number := _number(value)) is not None:
             numbers.add(
@@ -410,11 +430,18 @@ def add_statements(numbers: Numbers, said: dict) -> None:
 
 def of_release(folder: Path, manifest: dict) -> Numbered:
     """Return the numbers of the paper of released tables, on which the claims are judged anew."""
-    domains = yaml_files.read_yaml(Path("config/corpora.yaml"))["domains"]
-    ledger = claims.read(Path("config/claims.yaml"), domains)
     there = [name for name in READERS if name in manifest["tables"]]
     paths = {name: CARD_RECORD if name == "card" else folder / f"{name}.csv" for name in there}
-    tables, settings = read_tables(paths), manifest["settings"]
+    settings, literature = manifest["settings"], yaml_files.read_yaml(Path(LITERATURE))
+    measures = None
+    if "fronts" in paths:
+        trivial = folder / "baselines.csv" if "baselines" in paths else None
+        losses = folder / FRONTS_FOLDER
+        measures = front_measures.of_files(Path(paths["fronts"]), losses, trivial, settings)
+        if "metrics" not in paths:
+            return collect_fronts(measures, settings, literature).by_name()
+    domains = yaml_files.read_yaml(Path("config/corpora.yaml"))["domains"]
+    ledger = claims.read(Path("config/claims.yaml"), domains)
+    tables = replace(read_tables(paths), front_measures=measures)
     verdicts = claim_verdicts.judge(ledger, tables, ledger.unmet(settings))
-    literature = yaml_files.read_yaml(Path(LITERATURE))
     return collect(tables, settings, literature, verdicts, ledger.sources, manifest).by_name()

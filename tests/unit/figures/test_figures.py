@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import card_example
+import fronts_example
 import plausible_example
 import reporting_example as example
 from jadapt.analysis import (
@@ -33,7 +34,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CLAIMS = ROOT / "config" / "claims.yaml"
 TABLES = {
     "metrics", "efficiency", "curves", "corpora", "grid", "segmentation", "tokenizers", "claims",
-    "card",
+    "card", "front_measures",
 }  # fmt: skip
 RUNS = [
     "base", "sft", "lora", "dora", "houlsby", "prefix", "den", "replay", "l2", "ewc", "online_ewc",
@@ -347,6 +348,8 @@ def test_notebook_makes_its_files(path, tmp_path):
     claim_verdicts.judge(claims.read(CLAIMS), study).to_csv(tmp_path / "claims.csv", index=False)
     notebook = nbformat.read(path, as_version=4)
     places = {table: tmp_path / f"{table}.csv" for table in notebook.metadata.jadapt.tables}
+    if "front_measures" in places:
+        fronts_example.measured(tmp_path)
     if "card" in places:
         # Of one GPU there is a folder of tables, named by the record of its files.
         places["card"] = card_example.release(tmp_path / "card")
