@@ -6,7 +6,12 @@ localrules:
 # Token files of every domain that something is trained or measured on.
 STUDY_TOKENS = [
     *token_metas(dict.fromkeys([*runs.base_domains(config), *ADAPTATION_DOMAINS])),
-    *(f"{RESULTS}/tokens/{domain}/test/meta.json" for domain in EVALUATED),
+    *(
+        f"{RESULTS}/tokens/{domain}/{split}/meta.json"
+        for domain in EVALUATED
+        # The rule of a front picks its point on validation text of all that it measures.
+        for split in (["validation", "test"] if FRONTS else ["test"])
+    ),
 ]
 
 

@@ -13,30 +13,23 @@ def test_a_published_model_takes_the_place_of_pre_training_alone(edited, study):
         planned[name] = edited.planned("all", options=["--profile", "profiles/gpu"])
     assert planned["config"].pop("pretrain") == 1
     assert planned[study].pop("adopt") == 1
+    default, own = (
+        layers.read([edited.path / f"config/{name}.yaml"]).content for name in ("config", study)
+    )
     # `seeds_per_job: 1` makes three rules of one.
     names = {name.rpartition("_")[0] if name[-1].isdigit() else name for name in planned[study]}
     # How words are segmented and text is tokenized is studied in the default study alone.
     alone = ("segment", "study_", "raw_corpus")
-    assert names == {name for name in planned["config"] if not name.startswith(alone)}
-    for name in ("corpus", "initial_model"):
-        assert planned[study][name] == planned["config"][name]
-    default, own = (
-        layers.read([edited.path / f"config/{name}.yaml"]).content for name in ("config", study)
-    )
-    assert planned[study]["search"] == len(own["methods"]) >= planned["config"]["search"]
+    fronts = {"front", "fronts", "front_measures"}
+    assert names - fronts == {name for name in planned["config"] if not name.startswith(alone)}
+    assert planned[study]["corpus"] == len(own["corpora"]["domains"])
+    assert planned[study]["initial_model"] == planned["config"]["initial_model"]
+    assert planned[study]["front"] == planned[study]["search"] == len(own["methods"])
     # A GPU has more precisions to compare.
     assert planned[study]["ablation"] == len(own["ablations"])
     assert set(own["ablations"]) - set(default["ablations"]) == (
         {"sft_precision", "lora_precision"} if study == "smollm" else set()
     )
-
-
-def test_the_study_of_precisions_plans_no_grid_and_two_ablations(edited):
-    edited.studies = ["config/smollm-precisions.yaml"]
-    planned = edited.planned("all", options=["--profile", "profiles/gpu"])
-    assert "search" not in planned
-    # Full fine-tuning and LoRA, each also once through the sequence of one task.
-    assert planned["ablation"] == planned["adapt"] == planned["evaluate"] == 2
 
 
 def test_a_job_on_a_gpu_asks_for_one_and_others_for_none(edited):

@@ -45,7 +45,7 @@ def results_table(front_measures: pd.DataFrame) -> pd.DataFrame:
         row["learning_rate"] = chosen["learning_rate"].iloc[0] if len(chosen) else math.nan
         if strengths:
             row["front_strength"] = chosen["strength"].iloc[0] if len(chosen) else ""
-        row["learned"] = 0.0 if method == BASE else _one(own, "gain")
+        row["gain_at_chosen"] = 0.0 if method == BASE else _one(own, "gain")
         row["forgotten"] = 0.0 if method == BASE else _one(own, "forgetting")
         row["most_learned"] = _one(own, "best_gain")
         for level in levels:

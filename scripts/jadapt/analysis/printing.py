@@ -242,7 +242,7 @@ COLUMNS = {
     "loss_within": Column("Losses differ", "at most by", plain),
     "training_loss_at_end": Column("Training loss", "at the end ↓", digits=3),
     "front_line": Column("", "Method", _text, numeric=False),
-    "learned": Column("Chosen point", "learned ↑", digits=3),
+    "gain_at_chosen": Column("Chosen point", "learned ↑", digits=3),
     "forgotten": Column("Chosen point", "forgotten ↓", digits=3),
     "most_learned": Column("All points", "most learned ↑", digits=3),
     "forgotten_at": Column("Forgotten at equal learning ↓", "", digits=3, part=_part_percent),

@@ -23,6 +23,7 @@ from statistics import median
 import torch
 
 from jadapt.core import checksums
+from jadapt.core.errors import UserError
 from jadapt.core.files import read_json, write_json
 from jadapt.evaluation.documents import DocumentLosses
 from jadapt.evaluation.selection import Choice, Rule, choose, extension
@@ -37,6 +38,7 @@ from jadapt.training.run import LOG, Places, Run
 
 RESULT = "result.json"
 DOCUMENTS = "documents.parquet"
+SPLITS = ("validation", "test")
 BASE_DOCUMENTS = "base.parquet"
 # What points are compared by; methods that keep something for each task are measured both ways.
 BITS = ("bits_per_byte", "bits_per_byte_with_task")
@@ -104,8 +106,20 @@ class Front:
         # Domains that are not available have no token file, or an empty one.
         self.stages = {
             split: Stages(measuring, self._folders(split), tokenizer, model)
-            for split in ("validation", "test")
+            for split in SPLITS
         }
+        self._check_splits()
+
+    def _check_splits(self) -> None:
+        """Refuse text of which one split is there: the rule would weigh what is not measured."""
+        for name in dict.fromkeys([*self.sequence, *self.settings["retention"]]):
+            there = [split for split in SPLITS if name in self.stages[split].rows]
+            if len(there) == 1:
+                lacking = SPLITS[1 - SPLITS.index(there[0])]
+                raise UserError(
+                    f"{self.tokens[name] / lacking}: no tokens of '{name}', whose {there[0]} split "
+                    "is there; make both, or neither"
+                )
 
     def _folders(self, split: str) -> dict[str, Path]:
         folders = {name: self.tokens[name] / split for name in self.settings["domains"]}
@@ -116,8 +130,8 @@ class Front:
 
         Returns:
             The rows of the table (`jadapt.core.tables.FRONTS`; NaN where training diverged), the
-            base model's first, and the chosen point, None for an ablation and where points are
-            missing.
+            base model's first, and the chosen point, None for an ablation and where points of the
+            grid are missing; without training it may lie at an end of the grid.
 
         Raises:
             UserError: training diverged at every point.
@@ -143,7 +157,7 @@ class Front:
             more = [p for p in self._points([added]) if p.strength == choice.strength]
             found = self._results(more)
             if len(found) < len(more):
-                return list(self._rows(base, results + found, None)), None
+                break
             results += found
         choice = choose(self.settings["run"], rule, base, results, tasks, retention)
         return list(self._rows(base, results, choice)), choice

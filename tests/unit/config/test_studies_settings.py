@@ -4,64 +4,37 @@ import re
 
 import pytest
 
-from jadapt.config import validation
+from jadapt.config import runs, validation
 from jadapt.core.errors import UserError
 from shipped_study import CATALOGUE, DEFAULT, MODELS
 from shipped_study import study as shipped
 
 
-def test_the_pilot_is_the_study_it_precedes_with_fewer_runs():
-    pilot, study = (shipped(name) for name in ("smollm-pilot", "smollm"))
-    assert list(pilot["methods"]) == ["sft", "lora", "replay"]
-    for name, entry in pilot["methods"].items():
-        assert entry == study["methods"][name]
-    own = ("study", "seeds", "seeds_per_job", "methods", "ablations")
-    # The pilot is released as it was run, before there were downstream tasks.
-    for key in ("tasks", "task_items"):
-        study["evaluation"].pop(key)
-    assert {key: pilot[key] for key in pilot if key not in own} == {
-        key: study[key] for key in study if key not in own
-    }
-    validation.validate(pilot, CATALOGUE, MODELS, "config/smollm-pilot.yaml")
-
-
-def test_the_study_of_precisions_is_that_of_smollm_on_its_first_task_without_grids():
-    precisions, study = (shipped(name) for name in ("smollm-precisions", "smollm"))
-    validation.validate(precisions, CATALOGUE, MODELS, "config/smollm-precisions.yaml")
-    assert precisions["sequence"] == study["sequence"][:1]
-    assert precisions["ablations"] == {
-        f"{run}_precision": study["ablations"][f"{run}_precision"] for run in ("sft", "lora")
-    }
-    # The runs have the one rate of their ablation, and differ in nothing else.
-    assert precisions["methods"] == {
-        run: {
-            **study["methods"][run],
-            "learning_rate": study["ablations"][f"{run}_precision"]["learning_rate"],
-        }
-        for run in ("sft", "lora")
-    }
-    own = ("steps", "warmup_steps", "validation_interval", "checkpoint_interval")
-    own += ("micro_batch_size",)
-    for one in (precisions, study):
-        one["training"] = {k: v for k, v in one["training"].items() if k not in own}
-    same = ("model", "tokenizer", "tokenization", "training", "pretraining", "search")
-    assert {key: precisions[key] for key in same} == {key: study[key] for key in same}
-
-
 @pytest.mark.parametrize("name", ["smollm", "qwen"])
-def test_the_other_studies_are_valid_and_have_the_same_methods(name):
+def test_the_other_studies_are_valid_and_have_the_methods_of_the_default_one(name):
     study = shipped(name)
     validation.validate(study, CATALOGUE, MODELS, f"config/{name}.yaml")
-    # Beside them, the study of the published claims has LoRA of other ranks and precisions.
-    shared = [key for key in study["methods"] if key in DEFAULT["methods"]]
-    assert shared == list(DEFAULT["methods"])
-    for key in shared:
-        assert set(study["methods"][key]) == set(DEFAULT["methods"][key])
-    more = set(study["methods"]) - set(shared)
-    assert all(re.fullmatch(r"lora_(r|fp)\d+", key) for key in more)
-    assert bool(more) == (name == "qwen")
-    for key in ("sequence", "seeds", "corpora"):
-        assert study[key] == DEFAULT[key]
+    for key, entry in DEFAULT["methods"].items():
+        own = study["methods"][key]
+        assert own["method"] == entry["method"], key
+        assert set(own.get("continual", {})) == set(entry.get("continual", {})), key
+
+
+def test_the_study_on_a_cluster_differs_from_that_on_gpus_in_model_and_claims():
+    smollm, qwen = shipped("smollm"), shipped("qwen")
+    # What the claims on ranks and precisions are about.
+    claimed = re.compile(r"lora_(r|fp)\d+")
+    more = set(qwen["methods"]) - set(smollm["methods"])
+    assert more and all(claimed.fullmatch(key) for key in more)
+    for key in ("sequence", "seeds", "corpora", "fronts"):
+        assert qwen[key] == smollm[key]
+
+
+def test_retention_is_measured_on_text_that_no_run_of_a_study_with_fronts_sees():
+    study = shipped("smollm")
+    kept = set(study["fronts"]["retention"])
+    seen = {*study["sequence"], *runs.known_domains(study), *runs.base_domains(study)}
+    assert kept and not kept & seen
 
 
 @pytest.mark.parametrize(

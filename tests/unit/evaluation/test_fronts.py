@@ -1,5 +1,6 @@
 """Fronts: every rate and strength of a run through the whole sequence, stopped and gone on."""
 
+import shutil
 from types import SimpleNamespace
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 
 import tiny_model
 import tiny_study
+from jadapt.core.errors import UserError
 from jadapt.core.tables import FRONTS
 from jadapt.evaluation import collection
 from jadapt.evaluation.documents import gather
@@ -19,7 +21,7 @@ class Stopped(Exception):
     """Stands for the end of a process."""
 
 
-def front(study, work, **changes):
+def front(study, work, tokens=None, **changes):
     bytes_of_tokens = [b"", b"", b"", *(b"x" for _ in range(3, tiny_model.VOCABULARY))]
     tokenizer = SimpleNamespace(**vars(tiny_study.TOKENIZER), token_bytes=lambda: bytes_of_tokens)
     settings = {**tiny_study.SETTINGS, "role": "front", "steps": 6, **REPLAY}
@@ -35,8 +37,8 @@ def front(study, work, **changes):
         ],
         **changes,
     }  # fmt: skip
-    tokens = {domain: study / "tokens" / domain for domain in [*tiny_study.DOMAINS, "missing"]}
-    return Front(given, "tiny", study / "model", tokens, tokenizer, work)
+    places = {domain: study / "tokens" / domain for domain in [*tiny_study.DOMAINS, "missing"]}
+    return Front(given, "tiny", study / "model", places | (tokens or {}), tokenizer, work)
 
 
 def frame(rows):
@@ -186,6 +188,15 @@ def test_the_grid_goes_on_beyond_an_end_where_the_best_rate_lies(study, tmp_path
     tried = {float(rate) for rate in table[table["method"] == "replay"]["learning_rate"]}
     assert 1e-2 in tried and len(tried) == 3
     assert choice.rate in tried
+
+
+@pytest.mark.parametrize(("there", "lacking"), [("validation", "test"), ("test", "validation")])
+def test_text_of_which_one_split_is_missing_is_refused(study, tmp_path, there, lacking):
+    tokens = {domain: study / "tokens" / domain for domain in tiny_study.DOMAINS}
+    tokens["known"] = tmp_path / "known"
+    shutil.copytree(study / "tokens/known" / there, tokens["known"] / there)
+    with pytest.raises(UserError, match=f"known/{lacking}: no tokens of 'known', whose {there}"):
+        front(study, tmp_path / "work", tokens=tokens)
 
 
 def test_tables_of_runs_are_joined_with_the_base_model_once(whole, tmp_path):

@@ -92,7 +92,7 @@ def test_cells_of_the_printed_tables_have_names(whole, tmp_path):
     measures, _, numbers = whole
     frame = front_tables.results_table(measures)
     save_table(frame, tmp_path / "front_results", caption="x")
-    name = "table.front_results.replay.learned"
+    name = "table.front_results.replay.gain_at_chosen"
     assert numbers[name].value == pytest.approx(numbers["front.replay.gain"].value)
 
 
