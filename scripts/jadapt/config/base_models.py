@@ -103,6 +103,8 @@ class Gguf(Section):
     """The special token that parts documents in the model's own training."""
     max_position_embeddings: Positions | None = None
     """Longest row."""
+    about: Text | None = None
+    """What a reader has to know of this checkpoint, in sentences that the paper prints."""
 
 
 class Hub(Section):
@@ -120,6 +122,8 @@ class Hub(Section):
     """Checksum of model.safetensors, compared where given."""
     max_position_embeddings: Positions | None = None
     """Longest row."""
+    about: Text | None = None
+    """What a reader has to know of this checkpoint, in sentences that the paper prints."""
 
 
 Model = Annotated[Scratch | Gguf | Hub, Field(discriminator="kind")]

@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+# So many known names fit into one line.
+SHOWN = 30
+
 
 class UserError(Exception):
     """An error that the user can fix: one line that names the file, the key and the remedy."""
@@ -21,7 +24,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(known)}" if known else ""
+    shown = known[:SHOWN]
+    more = len(known) - len(shown)
+    return f"; known: {', '.join(shown)}{f' and {more} more' if more > 0 else ''}" if known else ""
 
 
 # The disk is full, the user's quota is exceeded, or the file would be too large.

@@ -105,8 +105,7 @@ class Front:
         }
         # Domains that are not available have no token file, or an empty one.
         self.stages = {
-            split: Stages(measuring, self._folders(split), tokenizer, model)
-            for split in SPLITS
+            split: Stages(measuring, self._folders(split), tokenizer, model) for split in SPLITS
         }
         self._check_splits()
 

@@ -11,7 +11,7 @@ from jadapt.analysis.front_points import Plan
 from jadapt.analysis.tables import save_table
 from jadapt.core.files import load_settings
 from jadapt.core.tables import BASELINES, FRONTS
-from jadapt.paper import front_context, values
+from jadapt.paper import front_context, front_matter, values
 from jadapt.paper.template import Typst, compile_pdf, render, speaking
 
 LITERATURE = paper_example.ROOT / "paper" / "literature.yaml"
@@ -34,6 +34,7 @@ def text(measures, settings):
     context = front_context.of_fronts(measures, settings, literature)
     context |= speaking(numbers, context["findings"])
     context |= {
+        "front": front_matter.read(paper_example.ROOT / "CITATION.cff"),
         "study": "example", "licences": [], "made_by": {"commits": ["c" * 12], "devices": ["GPU"]},
         "figure": lambda name, width="100%": Typst(f"rect[{name}]"),
         "table": lambda name: Typst(f"table[{name}]"),
