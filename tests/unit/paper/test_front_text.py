@@ -11,7 +11,7 @@ from jadapt.analysis.front_points import Plan
 from jadapt.analysis.tables import save_table
 from jadapt.core.files import load_settings
 from jadapt.core.tables import BASELINES, FRONTS
-from jadapt.paper import front_context, front_matter, values
+from jadapt.paper import formulas, front_context, front_matter, values
 from jadapt.paper.template import Typst, compile_pdf, render, speaking
 
 LITERATURE = paper_example.ROOT / "paper" / "literature.yaml"
@@ -39,7 +39,7 @@ def text(measures, settings):
         "figure": lambda name, width="100%": Typst(f"rect[{name}]"),
         "table": lambda name: Typst(f"table[{name}]"),
     }  # fmt: skip
-    return render(paper_example.TEMPLATE, context), numbers
+    return formulas.spoken(render(paper_example.TEMPLATE, context)), numbers
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,14 @@ def test_sentences_follow_the_verdicts(whole):
     (at,) = re.findall(r"\*At 75.% of its best gain.*?(?=\*At 90)", written, re.DOTALL)
     assert re.search(r"replay.*forget measurably less", at) and "never learn" in at
     assert "Prefix tuning" in written.partition("*Below the n-gram.*")[2].partition("\n\n")[0]
+
+
+def test_what_might_be_taken_for_a_merit_is_explained(whole):
+    measures, written, _ = whole
+    assert ("*What replay replays.*" in written) == ("replay" in set(measures["method"]))
+    at = measures[(measures["method"] == "sft") & (measures["line"] == "rates")]
+    (middle,) = at.loc[(at["measure"] == "at_equal_learning") & (at["level"] == 0.75), "value"]
+    assert ("*Below zero.*" in written) == (middle < 0)
 
 
 def test_methods_that_were_not_run_are_named_as_such(whole):
