@@ -46,7 +46,7 @@ NUMBER ?=
 FILE ?=
 WATCH ?=
 
-.PHONY: help setup paper figure table html report release release-fronts verify trace status crate test test-fast \
+.PHONY: help setup paper figure table html report release release-fronts keep-paper verify trace status crate test test-fast \
   test-browser test-slurm lint bench bench-gpu bench-two-gpus release-efficiency notice schemas method-docs lock clean
 
 help:  ## list the targets
@@ -110,6 +110,9 @@ release: setup  ## publish the finished study to paper/released/{study}/
 # Fronts are made run by run; what was released before and is not made anew stays.
 release-fronts: setup  ## publish the fronts that were made so far, each as it comes
 	python scripts/release.py --fronts $(STUDY_FILE)
+
+keep-paper: setup  ## keep the paper of released tables, and its first figure, in paper/
+	python scripts/keep_paper.py $(STUDY_FILE)
 
 # The corpora first: results on other text are refused before anything is trained.
 VERIFY = python scripts/verify.py $(STUDY_FILE) $(if $(value RUNS),--runs $(call each,RUNS)) \

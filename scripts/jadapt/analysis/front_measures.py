@@ -36,6 +36,7 @@ from jadapt.analysis.fronts import (
     DRAWS,
     LEVELS,
     Comparison,
+    Draws,
     Interval,
     compare,
     interval,
@@ -182,9 +183,18 @@ def _comparisons(
             yield {**at, "measure": "at_equal_learning", **_ends(interval(forgot))}
             if line != reference:
                 family = "interpolated weights" if line[1] == WEIGHTS else "methods"
-                compared = compare(forgot, other, plan.margin)
+                compared = replace(
+                    compare(forgot, other, plan.margin),
+                    bound=bounds(drawn.draws, line_key(line), line_key(reference), level * best[0]),
+                )
                 tests.append(({**at, "family": f"{family} at {level:.0%}"}, compared))
     yield from _corrected(tests)
+
+
+def bounds(draws: Draws, own: str, reference: str, wanted: float) -> tuple[str, ...]:
+    """Return the verdicts that points of more learning than ``wanted`` cannot give."""
+    sides = {"more": own, "less": reference}
+    return tuple(verdict for verdict, side in sides.items() if draws.bound_alone(side, wanted))
 
 
 def _corrected(tests: list[tuple[dict[str, Any], Comparison]]) -> Iterator[dict[str, Any]]:

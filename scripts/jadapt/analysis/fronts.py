@@ -148,6 +148,12 @@ class Draws:
         pairs = zip(self.fronts(method), wanted, strict=True)
         return np.array([on_front(*ends, at) for ends, at in pairs])
 
+    def bound_alone(self, method: str, wanted: float) -> bool:
+        """Tell whether forgetting at ``wanted`` is read off between the base model and the point
+        that learns least, so that it bounds what a lower rate would forget from above."""
+        x, _ = self.fronts(method)[0]
+        return x[0] == 0 and len(x) > 1 and wanted < x[1]
+
     def best_gain(self, method: str) -> np.ndarray:
         """Return the largest gain of a method's points in every draw, of shape (1 + draws,)."""
         known = np.where(np.isfinite(self.gain[method]), self.gain[method], -np.inf).max(axis=1)
@@ -243,18 +249,22 @@ class Comparison:
         difference: forgetting of the method minus that of the reference, with its interval.
         p: of the two-sided test that there is none, by the bootstrap.
         equivalent: whether the interval of 90 % lies within the margin (two one-sided tests, 5 %).
+        bound: the verdict that is not to be given, since the side that it speaks against has no
+            point of so little learning, and a straight line to the base model in its place.
     """
 
     difference: Interval
     p: float
     equivalent: bool
+    bound: tuple[str, ...] = ()
 
     def verdict(self, level: float = 0.05) -> str:
         """Return ``less``, ``more``, ``same`` (within the margin) or ``undecided``."""
         if not self.difference.defined:
             return "undecided"
         if self.p <= level:
-            return "less" if self.difference.value < 0 else "more"
+            found = "less" if self.difference.value < 0 else "more"
+            return "undecided" if found in self.bound else found
         return "same" if self.equivalent else "undecided"
 
 

@@ -1,5 +1,7 @@
 """Fronts between learning and forgetting, and methods compared at equal learning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,18 @@ def test_a_level_that_is_not_reached_decides_nothing():
     found = fronts.compare(drawn.forgotten("other", high), drawn.forgotten("sft", high), 0.02)
     assert found.verdict() == "undecided"
     assert not found.difference.defined
+
+
+def test_a_line_to_the_base_model_decides_nothing_against_who_has_no_low_rate():
+    drawn = study(0.08)
+    wanted = 0.2 * drawn.best_gain("sft")
+    assert drawn.bound_alone("other", wanted[0]) and not drawn.bound_alone(
+        "other", 0.99 * drawn.best_gain("other")[0]
+    )
+    found = compared(drawn, 0.2, margin=0.001)
+    assert found.verdict() == "more"
+    assert replace(found, bound=("more",)).verdict() == "undecided"
+    assert replace(found, bound=("less",)).verdict() == "more"
 
 
 def test_intervals_cover_seeds_and_documents():
