@@ -124,6 +124,8 @@ def context(measures: pd.DataFrame, settings: dict) -> dict[str, Any]:
     trivial = measures[(measures["measure"] == "gain") & (measures["line"] == "")]
     trivial = trivial[trivial["value"].notna()]
     gains = dict(zip(trivial["method"], trivial["value"], strict=True))
+    counted = measures[(measures["measure"] == "change") & (measures["method"] == "ngram")]
+    counted = dict(zip(counted["domain"], counted["value"], strict=True))
     bits = measures[measures["measure"] == front_measures.front_points.BITS]
     points = measures[(measures["measure"] == "point_gain") & (measures["line"] == RATES)]
     rivals = [entry for entry in methods if not entry.run.joint]
@@ -161,6 +163,10 @@ def context(measures: pd.DataFrame, settings: dict) -> dict[str, Any]:
         ],
         "joint": next((entry for entry in methods if entry.run.joint), None),
         "trivial": gains,
+        "untrained": [
+            (domain_label(domain), domain, change) for domain, change in counted.items()
+            if domain not in plan.tasks
+        ],
         "at_end": [entry for entry in methods if at_end(measures, entry)],
         "below": [
             entry for entry in rivals

@@ -15,6 +15,8 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
+from jadapt.figures import style
+
 # Distances in points (1/72 inch) and directions in degrees that are tried, the better ones first.
 DISTANCES = (5, 10, 17, 26, 36, 48, 62, 78, 96)
 DIRECTIONS = (0, 25, -25, 55, -55, 90, -90, 125, -125, 155, -155, 180)
@@ -35,7 +37,9 @@ class Label:
     bold: bool = False
 
 
-def place(axis: Axes, labels: Sequence[Label], drawn: np.ndarray, size: float = 6.5) -> list[Bbox]:
+def place(
+    axis: Axes, labels: Sequence[Label], drawn: np.ndarray, size: float = style.SMALLEST
+) -> list[Bbox]:
     """Write labels so that none overlaps another or leaves the axis, the first ones best placed.
 
     Call it last: limits, scales and layout of the axis may not change afterwards.

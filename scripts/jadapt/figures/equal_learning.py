@@ -63,7 +63,7 @@ def equal_learning(measures: pd.DataFrame) -> Figure:
     figure.supxlabel(
         f"← {domains_of(measures, 'forgetting')} forgotten where so much of what {name} learns at "
         "most is learned, bits per byte",
-        fontsize=8,
+        fontsize=style.SMALLEST,
     )
     return figure
 
@@ -104,7 +104,7 @@ def draw_row(axis: Axes, place: int, row: pd.Series, look: Look, key: tuple) -> 
     if value > edge:
         axis.text(
             0.99, place, f"{value:.2f} →", transform=axis.get_yaxis_transform(), ha="right",
-            va="center", fontsize=6.5, color=look.colour, bbox=PLATE,
+            va="center", fontsize=style.SMALLEST, color=look.colour, bbox=PLATE,
         )  # fmt: skip
         return
     weights = key[1] == WEIGHTS
@@ -129,6 +129,6 @@ def _refusals(axis: Axes, own: pd.DataFrame, order: list[tuple[str, str]]) -> No
         if math.isnan(own.loc[key]["value"]):
             axis.text(
                 0.02, place, NOT_REACHED, transform=axis.get_yaxis_transform(), ha="left",
-                va="center", fontsize=6, color="#777777", style="italic",
+                va="center", fontsize=style.SMALLEST, color="#777777", style="italic",
                 bbox=PLATE,
             )  # fmt: skip

@@ -81,7 +81,9 @@ def fronts(measures: pd.DataFrame) -> Figure:
     axis.set_xlabel(f"Japanese learned (mean of {domains_of(measures, 'gain')}), bits per byte →")
     axis.set_ylabel(f"← {domains_of(measures, 'forgetting')} forgotten, bits per byte")
     if notes := _missing(found):
-        figure.text(0.0, -0.01, notes, ha="left", va="top", fontsize=6.5, color="#555555")
+        figure.text(
+            0.0, -0.01, notes, ha="left", va="top", fontsize=style.SMALLEST, color="#555555"
+        )
     # What all others are compared with first, then from the right, where most lines end.
     labels.sort(key=lambda label: (not label.bold, -label.x))
     place(axis, labels, np.vstack(drawn))
@@ -180,8 +182,8 @@ def _trivial(axis: Axes, measures: pd.DataFrame) -> list[np.ndarray]:
             continue
         axis.axvline(at, color=style.GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0.5)
         axis.annotate(
-            TRIVIAL[method], (at, 1), xycoords=axis.get_xaxis_transform(), xytext=(-2, -3),
-            textcoords="offset points", ha="right", va="top", rotation=90, fontsize=6.5,
+            TRIVIAL[method], (at, 1), xycoords=axis.get_xaxis_transform(), xytext=(2, -3),
+            textcoords="offset points", ha="left", va="top", rotation=90, fontsize=style.SMALLEST,
             color="#555555",
         )  # fmt: skip
         drawn.append(np.column_stack([np.full(60, at), np.linspace(*axis.get_ylim(), 60)]))

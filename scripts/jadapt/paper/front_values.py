@@ -60,6 +60,10 @@ def add(numbers: Numbers, found: dict[str, Any], measures: pd.DataFrame) -> None
         numbers.add(f"front.base.{domain}", bits, fixed, of, BIT)
     for method, gain in found["trivial"].items():
         numbers.add(f"front.{method}.gain", gain, fixed, _of_trivial(method, plan), BIT)
+    for _, domain, change in found["untrained"]:
+        of = rows("baselines", method="ngram", trained_through=plan.tasks[-1], metric=BITS,
+                  evaluated_on=domain)  # fmt: skip
+        numbers.add(f"front.ngram.change.{domain}", change, fixed, of, BIT)
     _of_tables(numbers, measures, plan)
 
 
