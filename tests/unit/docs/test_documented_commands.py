@@ -12,7 +12,7 @@ DOCS = [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
 SOURCES = ["README.md", "CONTRIBUTING.md", *DOCS]
 SOURCES += [f"config/{path.name}" for path in (ROOT / "config").glob("*.yaml")]
 # At the beginning of a line, or of a comment; three dots stand for what the reader has in mind.
-COMMAND = re.compile(r"^(?:# +)?(snakemake (?:-|all).*)$", re.MULTILINE)
+COMMAND = re.compile(r"^(?:# +)?(snakemake (?:-|all|fronts).*)$", re.MULTILINE)
 
 
 def commands():
