@@ -86,6 +86,16 @@ def test_tasks_may_be_trained_on_unlike_numbers_of_tokens(study, module, tmp_pat
     steps = [(x["task"], x["step"]) for x in lines(tmp_path) if "training_loss" in x]
     assert steps[-1] == ("second", 3)
 
+    # Each task has a cosine of its own, after a warm-up of the same share: 2 of 12 steps, 0 of 3.
+    # The last step is one step before the end of it.
+    def rate(share):
+        low = tiny_study.SETTINGS["minimum_learning_rate_ratio"]
+        cosine = low + (1 - low) * (1 + math.cos(math.pi * share)) / 2
+        return tiny_study.SETTINGS["learning_rate"] * cosine
+
+    last = {x["task"]: x["learning_rate"] for x in lines(tmp_path) if "learning_rate" in x}
+    assert last == pytest.approx({"first": rate((11 - 2) / (12 - 2)), "second": rate(2 / 3)})
+
 
 def test_a_run_does_not_depend_on_the_runs_before_it_in_the_process(study, module, tmp_path):
     lora = tiny_study.RUNS["lora"]
