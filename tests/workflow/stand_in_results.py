@@ -9,7 +9,7 @@ import reporting_example as example
 from jadapt.config import runs
 from jadapt.config.studies import Study
 from jadapt.core.files import write_json
-from jadapt.core.tables import METRICS
+from jadapt.core.tables import BASELINES, METRICS
 from jadapt.corpora.scripts import NAMES
 from released_example import VERSIONS, checksum
 
@@ -29,6 +29,7 @@ def write(study: Study, catalogue: dict) -> None:
     study.tokenizer.write_bytes(b"stand-in")
     example.segmentation().to_csv(study.table("segmentation"), index=False)
     example.tokenizers().to_csv(study.table("tokenizers"), index=False)
+    BASELINES.write(study.table("baselines"), _baselines(study))
 
 
 def _run(study: Study, run: str, seed: int, number: int) -> None:
@@ -74,6 +75,15 @@ def _run(study: Study, run: str, seed: int, number: int) -> None:
                 rows.append((study.name, run, seed, through, domain, metric, value, unit, 1000))
     lines = "".join(",".join(map(str, row)) + "\n" for row in [METRICS.header, *rows])
     _put(study.evaluation(run, seed), lines)
+
+
+def _baselines(study: Study) -> list[tuple]:
+    """Return rows of trivial models, to which no run of a task loses."""
+    return [
+        (study.name, name, 0, task, task, "bits_per_byte", bits, "bit/byte", 1000)
+        for task in study.config["sequence"]
+        for name, bits in (("unigram", 4.0), ("ngram", 3.5))
+    ]
 
 
 def _put(path: Path, text: str) -> None:

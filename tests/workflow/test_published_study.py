@@ -15,21 +15,23 @@ from jadapt.models.gguf import GgufFile
 
 pytestmark = pytest.mark.chain
 
+DOMAINS = ["home", "kept", "abroad"]
 STUDY = {
     "study": "published",
     "model": "qwen25",
     "seeds": [1],
     "mirror": "mirror",
-    "corpora": {"domains": ["home", "abroad"]},
+    "corpora": {"domains": DOMAINS, "maximum_documents": {}},
     "training": {
         "accelerator": "cpu", "threads": 1, "precision": "32-true", "sequence_length": 32,
         "global_batch_size": 2, "micro_batch_size": 2, "steps": 4, "warmup_steps": 1,
         "log_interval": 2, "validation_interval": 4, "validation_tokens": 200,
-        "checkpoint_interval": 10, "fast": {},
+        "checkpoint_interval": 10, "fast": {}, "tokens": {},
     },
     "pretraining": {"domain": "home"},
     "sequence": ["abroad"],
-    "evaluation": {"domains": ["home", "abroad"], "maximum_tokens": 400, "batch_size": 4},
+    "fronts": {"seeds": [1], "extend": 1, "interpolations": [0.5], "retention": ["kept"]},
+    "evaluation": {"domains": DOMAINS, "maximum_tokens": 400, "batch_size": 4},
 }  # fmt: skip
 
 
@@ -41,10 +43,14 @@ PRECISIONS = {
 
 @pytest.fixture
 def published(edited):
-    """The clone with two domains of its own and a mirror that holds the repository."""
+    """The clone with three domains of its own and a mirror that holds the repository."""
     catalogue = yaml.safe_load((edited.path / "config/corpora.yaml").read_text())
     generator = random.Random(1)
-    for domain, language, words in (("home", "en", "the cat sat"), ("abroad", "ja", "猫が 東京で")):
+    for domain, language, words in (
+        ("home", "en", "the cat sat"),
+        ("kept", "en", "sat a dog"),
+        ("abroad", "ja", "猫が 東京で"),
+    ):
         name = f"config/{domain}.jsonl"
         with open(edited.path / name, "w", encoding="utf-8") as stream:
             for number in range(300):
@@ -59,7 +65,7 @@ def published(edited):
     for key, value in STUDY.items():
         study[key] = study[key] | value if isinstance(study[key], dict) and value else value
     study["ablations"] = {"sft_precision": PRECISIONS}
-    study["methods"] = {"sft": study["methods"]["sft"] | {"learning_rate": 1e-3}}
+    study["methods"] = {"sft": study["methods"]["sft"] | {"learning_rate": [1e-3, 2e-3]}}
     (edited.path / "config/published.yaml").write_text(yaml.safe_dump(study, allow_unicode=True))
     edited.studies = ["config/published.yaml"]
     edited.environment.pop("JADAPT_MIRROR")
@@ -75,9 +81,10 @@ def published(edited):
 def test_a_repository_of_the_hub_is_adapted_and_measured(published):
     results = published.path / "results" / "published"
     names = ["metrics.csv", "efficiency.csv", "curves.csv", "grid.csv", "manifest.json"]
-    published.run(*(f"results/published/{name}" for name in names))
+    fronts = ["fronts.csv", "front_measures.csv"]
+    published.run(*(f"results/published/{name}" for name in [*names, *fronts]))
     tables = {}
-    for name in names[:-1]:
+    for name in [*names[:-1], *fronts]:
         with open(results / name, encoding="utf-8", newline="") as stream:
             tables[name] = list(csv.DictReader(stream))
     bits = {
@@ -85,7 +92,7 @@ def test_a_repository_of_the_hub_is_adapted_and_measured(published):
         for row in tables["metrics.csv"]
         if row["metric"] == "bits_per_byte"
     }
-    assert set(bits) == {(m, d) for m in ("base", "sft") for d in ("home", "abroad")}
+    assert set(bits) == {(m, d) for m in ("base", "sft") for d in DOMAINS}
     # Random weights need about log2(263) bits for a byte; training lowers that on its task.
     assert bits["sft", "abroad"] < bits["base", "abroad"]
     # What the published model cost is not known, so that it has no row.
@@ -101,7 +108,37 @@ def test_a_repository_of_the_hub_is_adapted_and_measured(published):
         assert len(set(values)) >= 2 and min(values) > 0
     runs = json.loads((results / "manifest.json").read_text())["runs"]
     assert [(run["run"], run["diverged"]) for run in runs] == [("base", False), ("sft", False)]
+    every_rate_has_a_point(*(tables[name] for name in fronts))
     results_are_used_elsewhere(published, results, names)
+
+
+def every_rate_has_a_point(fronts, measures):
+    """A front is trained at each rate, goes on while the best is at an end, and is compared."""
+    bits = {
+        (row["method"], float(row["learning_rate"]), row["interpolation"], row["evaluated_on"]): (
+            float(row["value"])
+        )
+        for row in fronts
+        if (row["split"], row["metric"]) == ("test", "bits_per_byte")
+    }
+    # What four steps learn grows with the rate, so that one more is tried, and is the best.
+    rates = [0.001, 0.002, 0.004]
+    adapted = {
+        ("sft", rate, share, d) for rate in rates for share in ("0.5", "1.0") for d in DOMAINS
+    }
+    assert set(bits) == {*(("base", 0.0, "0.0", domain) for domain in DOMAINS), *adapted}
+    assert {row["learning_rate"] for row in fronts if row["selected"] == "True"} == {"0.004"}
+    for measure, domain, sign in (("point_gain", "abroad", 1), ("point_forgetting", "kept", -1)):
+        found = {
+            (float(row["learning_rate"]), row["interpolation"]): float(row["value"])
+            for row in measures
+            if row["measure"] == measure
+        }
+        base = bits["base", 0.0, "0.0", domain]
+        assert found == pytest.approx({
+            (rate, share): sign * (base - bits["sft", rate, share, domain])
+            for rate in rates for share in ("0.5", "1.0")
+        })  # fmt: skip
 
 
 def results_are_used_elsewhere(published, results, names):

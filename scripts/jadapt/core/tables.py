@@ -403,7 +403,6 @@ MEASURED = {
         TOKENIZERS,
         TASKS,
         TASK_DATA,
-        BASELINES,
         FRONTS,
     )
 }
