@@ -4,9 +4,7 @@ localrules:
 
 
 # What the page reads: the tables of claims, and trivial models beside them.
-SHOWN = {
-    name: path for name, path in READ.items() if name in (*CLAIMABLE, "baselines")
-}
+SHOWN = {name: path for name, path in READ.items() if name in (*CLAIMABLE, "baselines")}
 
 
 rule html:

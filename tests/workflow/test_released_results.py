@@ -37,7 +37,11 @@ def notebooks(clone):
 def test_no_figure_no_table_and_not_the_paper_runs_anything_heavy(released):
     """One dry run of all targets together: its rules are those of every one of them."""
     kinds = {"figure": "fig", "table": "table"}
-    targets = [f"{kinds[facts['kind']]}_{name}" for name, facts in notebooks(released).items()]
+    # The default study has no fronts.
+    targets = [
+        f"{kinds[facts['kind']]}_{name}" for name, facts in notebooks(released).items()
+        if "front_measures" not in facts["tables"]
+    ]  # fmt: skip
     assert len(targets) >= 12
     options = ["--config", "results=released"]
     planned = released.planned(*targets, "all", options=options)
