@@ -16,6 +16,7 @@ SUBMITTED = {
     *(f"adapt_wildcards_{run}" for run in RUNS),
     *(f"task_wildcards_{task}" for task in ("jblimp", "xwinograd_ja", "blimp", "piqa")),
     "task_data",
+    "baselines",
 }
 
 
